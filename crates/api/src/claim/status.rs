@@ -1,0 +1,211 @@
+//! What the controller writes back. Nothing here is required: the original's objects are read, and
+//! the first reconcile of a new one can fill only part of it.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::spec::SecretRef;
+
+/// Values of `DbState`.
+pub mod db_state {
+    pub const READY: &str = "ready";
+    pub const IN_PROGRESS: &str = "in-progress";
+    pub const USING_EXISTING: &str = "using-existing-db";
+}
+
+/// What the controller last saw and did.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseClaimStatus {
+    /// The last error in one sentence; empty after success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The database in use.
+    #[serde(rename = "activeDB", default, skip_serializing_if = "Option::is_none")]
+    pub active_db: Option<Status>,
+    /// The database being built or migrated to.
+    #[serde(rename = "newDB", default, skip_serializing_if = "Option::is_none")]
+    pub new_db: Option<Status>,
+    /// The previous database, waiting for removal.
+    #[serde(rename = "oldDB", default, skip_serializing_if = "Option::is_none")]
+    pub old_db: Option<OldStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration_state: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
+    pub conditions: Vec<Condition>,
+    /// The credential's life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationStatus>,
+    /// The Secret, for Service Binding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+    /// The server on which the claim lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerStatus>,
+}
+
+/// One database.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub db_create_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_info: Option<ConnectionInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub connection_updated_at: Option<Timestamp>,
+    /// When the credential was last replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub user_updated_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dbversion: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
+    #[serde(
+        rename = "minStorageGB",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub min_storage_gb: Option<i64>,
+    #[serde(
+        rename = "maxStorageGB",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub max_storage_gb: Option<i64>,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+    #[serde(rename = "DbState", default, skip_serializing_if = "Option::is_none")]
+    pub db_state: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_data_from: Option<StoredSource>,
+}
+
+/// A previous database.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct OldStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_info: Option<ConnectionInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dbversion: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+    #[serde(
+        rename = "minStorageGB",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub min_storage_gb: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub post_migration_action_started_at: Option<Timestamp>,
+    #[serde(rename = "DbState", default, skip_serializing_if = "Option::is_none")]
+    pub db_state: Option<String>,
+}
+
+/// How the database is reached. The password has a place in the original's schema and is never written.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionInfo {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_name: Option<String>,
+    /// The login in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssl_mode: Option<String>,
+}
+
+/// What was adopted: as in the spec, without a password, and with nothing required.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+pub struct StoredSource {
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<StoredDatabase>,
+}
+
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredDatabase {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dsn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+}
+
+/// The credential's life.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RotationStatus {
+    /// How often the credential was replaced.
+    #[serde(default)]
+    pub generation: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_login: Option<String>,
+    /// The login that was published before, while it can still log in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_login: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub last_rotation_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub next_rotation_at: Option<Timestamp>,
+    /// Since when live sessions have deferred the rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub deferred_since: Option<Timestamp>,
+    /// The last value of the rotate annotation that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_nonce: Option<String>,
+    /// The version of the Secret that was last seen to authenticate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_resource_version: Option<String>,
+}
+
+/// `status.binding` of the Service Binding specification.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+pub struct Binding {
+    pub name: String,
+}
+
+/// The server on which the claim lives.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerStatus {
+    /// The DatabaseServer or host block; unset for an adopted source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `host:port`, all of them.
+    #[serde(default)]
+    pub address: String,
+    /// Whether the controller made the database, and so may remove it.
+    #[serde(default)]
+    pub database_created: bool,
+    /// The owner role in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_role: Option<String>,
+    /// Owner roles of earlier names whose logins wait to be retired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_owner_roles: Vec<String>,
+}
+
+fn date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "string", "format": "date-time" })
+}

@@ -1,0 +1,102 @@
+//! Every string that users and other programs know us by. Spellings are those of the original
+//! controller, the misspelled ones too; nothing else may spell them out again.
+
+/// API group of all our kinds.
+pub const GROUP: &str = "persistance.atlas.infoblox.com";
+
+/// Field manager of everything we write.
+pub const FIELD_MANAGER: &str = "db-controller";
+
+/// Name under which Events are reported.
+pub const REPORTER: &str = "db-controller";
+
+/// Class of a claim or controller that names none.
+pub const DEFAULT_CLASS: &str = "default";
+
+pub mod finalizer {
+    pub const CLAIM: &str = "databaseclaims.persistance.atlas.infoblox.com/finalizer";
+    pub const ROLE_CLAIM: &str = "dbroleclaims.persistance.atlas.infoblox.com/finalizer";
+}
+
+pub mod label {
+    pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+    /// Value of [`MANAGED_BY`] on the Secret of a claim.
+    pub const CLAIM_MANAGER: &str = "db-controller";
+    /// Value of [`MANAGED_BY`] on the Secret of a role claim.
+    pub const ROLE_CLAIM_MANAGER: &str = "dbrole-controller";
+}
+
+pub mod annotation {
+    /// On a claim: rotate once for each new value.
+    pub const ROTATE: &str = "persistance.atlas.infoblox.com/rotate";
+    /// On a published Secret: whose it is.
+    pub const CLAIM_NAME: &str = "persistance.atlas.infoblox.com/claim-name";
+    pub const CLAIM_UID: &str = "persistance.atlas.infoblox.com/claim-uid";
+    /// On a published Secret: how often its credential was replaced.
+    pub const GENERATION: &str = "persistance.atlas.infoblox.com/rotation-generation";
+    /// On a published Secret: when its credential was made.
+    pub const ROTATED_AT: &str = "persistance.atlas.infoblox.com/rotated-at";
+    /// On a published Secret: the login that was published before.
+    pub const PREVIOUS_LOGIN: &str = "persistance.atlas.infoblox.com/previous-login";
+    /// On a published Secret: the last value of [`ROTATE`] that was acted on.
+    pub const HANDLED_ROTATE: &str = "persistance.atlas.infoblox.com/handled-rotate";
+    /// On a published Secret: makes publications that began before it fail (see docs/architecture.md).
+    pub const FENCE: &str = "persistance.atlas.infoblox.com/fence";
+}
+
+/// Keys of the published Secret.
+pub mod secret_key {
+    pub const DSN: &str = "dsn.txt";
+    pub const URI_DSN: &str = "uri_dsn.txt";
+    pub const READ_ONLY_URI_DSN: &str = "ro_uri_dsn.txt";
+    pub const HOSTNAME: &str = "hostname";
+    pub const PORT: &str = "port";
+    pub const DATABASE: &str = "database";
+    pub const USERNAME: &str = "username";
+    pub const PASSWORD: &str = "password";
+    pub const SSL_MODE: &str = "sslmode";
+    pub const CA: &str = "ca.crt";
+    // Service Binding specification 1.1.0, "well-known secret entries", and what clients ask for.
+    pub const TYPE: &str = "type";
+    pub const PROVIDER: &str = "provider";
+    pub const HOST: &str = "host";
+    pub const URI: &str = "uri";
+    pub const JDBC_URI: &str = "jdbc-uri";
+    pub const PGPASS: &str = "pgpass";
+}
+
+/// The Lease that the leader of a class holds. The default class uses the original's name, so that
+/// the original and we never lead together.
+pub fn lease(class: &str) -> String {
+    const LEASE: &str = "32151587.atlas.infoblox.com";
+    if class == DEFAULT_CLASS {
+        LEASE.to_owned()
+    } else {
+        format!("{class}.{LEASE}")
+    }
+}
+
+/// The class that a `class` field means: unset and empty are the default class.
+pub fn class_of(field: Option<&str>) -> &str {
+    field
+        .filter(|class| !class.is_empty())
+        .unwrap_or(DEFAULT_CLASS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_5_empty_and_unset_are_the_default_class() {
+        assert_eq!(class_of(None), "default");
+        assert_eq!(class_of(Some("")), "default");
+        assert_eq!(class_of(Some("blue")), "blue");
+    }
+
+    #[test]
+    fn row_86_the_default_class_shares_the_lease_of_the_original() {
+        assert_eq!(lease("default"), "32151587.atlas.infoblox.com");
+        assert_eq!(lease("blue"), "blue.32151587.atlas.infoblox.com");
+    }
+}

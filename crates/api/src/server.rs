@@ -1,0 +1,195 @@
+//! DatabaseServer: a server that exists, and who may make databases on it. Ours, new.
+
+use k8s_openapi::apimachinery::pkg::{
+    apis::meta::v1::{Condition, LabelSelector},
+    util::intstr::IntOrString,
+};
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// A database server, its admin, and the namespaces that may use it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "persistance.atlas.infoblox.com",
+    version = "v1",
+    kind = "DatabaseServer",
+    plural = "databaseservers",
+    singular = "databaseserver",
+    shortname = "dbs",
+    status = "DatabaseServerStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    doc = "A database server, its admin, and the namespaces that may use it.",
+    printcolumn = r#"{"name":"Engine","type":"string","jsonPath":".spec.engine"}"#,
+    printcolumn = r#"{"name":"Host","type":"string","jsonPath":".spec.host"}"#,
+    printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Databases","type":"integer","jsonPath":".status.databases"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseServerSpec {
+    /// Engine.
+    #[serde(default = "default_engine")]
+    #[x_kube(validation = Rule::new("self in ['postgres', 'aurora-postgresql', 'mongodb']")
+        .message("engine must be one of postgres, aurora-postgresql, mongodb"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("engine can't be changed"))]
+    #[schemars(length(max = 64))]
+    pub engine: String,
+    /// Name or address, IPv6 without brackets. The server itself, not a transaction pooler: the
+    /// controller holds session locks on it.
+    #[x_kube(validation = Rule::new("self != '' && !self.contains('/') && !self.contains('@')")
+        .message("host must be a name or an address, nothing else"))]
+    #[schemars(length(max = 253))]
+    pub host: String,
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+    /// How to speak TLS to the server. Unset means the configuration's `defaultSslMode`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "ssl_mode")]
+    pub ssl_mode: Option<String>,
+    /// The database that the admin connects to first.
+    #[serde(default = "default_database")]
+    #[schemars(length(min = 1, max = 63))]
+    pub database: String,
+    /// The admin's credential. The admin needs CREATEROLE and CREATEDB, not to be a superuser.
+    pub admin_secret_ref: AdminSecretRef,
+    /// PEM certificates to trust, for `verify-ca` and `verify-full`; published with the DSN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.contains('-----BEGIN CERTIFICATE-----')")
+        .message("caBundle must be PEM text with at least one certificate"))]
+    #[schemars(length(max = 262_144))]
+    pub ca_bundle: Option<String>,
+    /// Who may make databases here. Unset admits no namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+    /// Bounds on what claims may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<Quotas>,
+    /// What holds for claims that say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<ServerDefaults>,
+    /// Powers that claims of this server may ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ServerPolicy>,
+}
+
+/// A Secret with the admin's login and password.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AdminSecretRef {
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Unset means the controller's own namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+    #[serde(default = "default_username_key")]
+    pub username_key: String,
+    #[serde(default = "default_password_key")]
+    pub password_key: String,
+}
+
+/// Namespaces that a server admits: by name, by label, or all.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AllowedNamespaces {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<bool>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub names: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Bounds on what claims may take.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Quotas {
+    /// Databases that claims may have on this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_databases: Option<i64>,
+    /// Databases that claims of one namespace may have on this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_databases_per_namespace: Option<i64>,
+    /// Connections that the controller may have open at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub max_admin_connections: Option<i64>,
+}
+
+/// What holds for claims that say nothing. Durations as in a claim's `rotation`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerDefaults {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation_period: Option<IntOrString>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "reclaim_policy")]
+    pub reclaim_policy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Vec<String>>,
+}
+
+/// Powers that claims of this server may ask for; all off by default.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerPolicy {
+    #[serde(default)]
+    pub allow_super_user: bool,
+    #[serde(default)]
+    pub allow_replication: bool,
+}
+
+/// What the controller last saw.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseServerStatus {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
+    pub conditions: Vec<Condition>,
+    /// The server's version, for example `16.4`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What the admin can do here: `CreateRole`, `CreateDatabase`, `SuperUser`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+    /// Claims that have a database here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub databases: Option<i64>,
+}
+
+fn default_engine() -> String {
+    "postgres".to_owned()
+}
+
+fn default_port() -> i32 {
+    5432
+}
+
+fn default_database() -> String {
+    "postgres".to_owned()
+}
+
+fn default_username_key() -> String {
+    crate::names::secret_key::USERNAME.to_owned()
+}
+
+fn default_password_key() -> String {
+    crate::names::secret_key::PASSWORD.to_owned()
+}
+
+fn ssl_mode(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "string",
+        "enum": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+    })
+}
+
+fn reclaim_policy(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "string", "enum": ["Retain", "Delete"] })
+}

@@ -1,0 +1,119 @@
+//! What a database server says about a claim's roles and database: facts only, no judgement.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    mark::Mark,
+    names::{DatabaseName, Login},
+};
+
+/// The answer to one [`Question`], true at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    /// `server_version_num`, for example 150020 for 15.20.
+    pub version: u32,
+    pub admin: Admin,
+    /// Those of the roles asked for that exist, by name.
+    pub roles: BTreeMap<String, Role>,
+    /// The database asked for, where it exists.
+    pub database: Option<Database>,
+    /// Live sessions of the logins asked for.
+    pub sessions: Vec<Session>,
+    /// Whether the server has the roles that clouds grant instead of attributes.
+    pub has_rds_replication: bool,
+    pub has_rds_superuser: bool,
+}
+
+/// What is asked of a server: at most the roles and the database of one claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub roles: Vec<String>,
+    pub logins: Vec<Login>,
+    pub database: DatabaseName,
+}
+
+/// The login the controller itself uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    pub name: String,
+    pub is_superuser: bool,
+    pub can_create_roles: bool,
+    pub can_create_databases: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Role {
+    pub can_login: bool,
+    pub is_superuser: bool,
+    pub has_replication: bool,
+    /// Roles that this one is directly a member of.
+    pub member_of: Vec<String>,
+    /// The value of the role's own `role` setting (`ALTER ROLE … SET role`), unquoted.
+    pub session_role: Option<String>,
+    /// The comment as it stands; [`Role::mark`] reads ours.
+    pub comment: Option<String>,
+    /// Whether the admin is directly or indirectly a member of it (usable with `SET ROLE`).
+    pub admin_is_member: bool,
+}
+
+impl Role {
+    pub fn mark(&self) -> Option<Mark> {
+        self.comment.as_deref().and_then(Mark::parse)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    pub owner: String,
+    pub comment: Option<String>,
+    /// Whether the admin may act as the owner (is it, is a member of it, or is a superuser).
+    pub admin_owns: bool,
+}
+
+impl Database {
+    pub fn mark(&self) -> Option<Mark> {
+        self.comment.as_deref().and_then(Mark::parse)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub login: Login,
+    pub pid: i32,
+    /// Address of the client; `None` for a unix socket, or where the admin may not see it.
+    pub client: Option<String>,
+}
+
+/// What the claim's own database says, asked over a connection to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Contents {
+    /// Extensions that the server has, by name.
+    pub extensions: BTreeMap<String, Extension>,
+    /// Rights that the owner role lacks and the admin could grant.
+    pub missing_grants: Vec<Grant>,
+    /// Objects in `public` on which the owner role lacks rights that the admin can't grant,
+    /// at most ten, as `schema.name`.
+    pub unreachable_objects: Vec<String>,
+    /// System functions that exist, as `schema.name`, with the text they return.
+    pub system_functions: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    pub is_installed: bool,
+    /// Whether the admin may create it: a superuser, or trusted with CREATE on the database.
+    pub can_install: bool,
+}
+
+/// One right of the owner role on what was there before it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grant {
+    /// All rights on the database.
+    Database,
+    /// All rights on schema `public`.
+    Schema,
+    /// All rights on a table or view in `public`.
+    Table(String),
+    /// All rights on a sequence in `public`.
+    Sequence(String),
+}

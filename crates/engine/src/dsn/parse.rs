@@ -1,0 +1,236 @@
+//! Reads a connection string of which any part may be missing; what is missing is somebody
+//! else's to complete. Errors never quote the string: it may hold a password.
+
+use percent_encoding::percent_decode_str;
+use secrecy::SecretString;
+
+use crate::address::{Endpoint, PortError, SslMode, parse_port};
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the DSN is empty")]
+    Empty,
+    #[error("the DSN is neither a postgres:// URI nor a list of key=value pairs")]
+    UnknownForm,
+    #[error("the DSN's {part} is not valid percent-encoded text")]
+    Encoding { part: &'static str },
+    #[error("the DSN has an unfinished quote after {keyword}=")]
+    UnfinishedQuote { keyword: String },
+    #[error(
+        "the DSN's sslmode is {0:?}; use disable, allow, prefer, require, verify-ca or verify-full"
+    )]
+    SslMode(String),
+    #[error("the DSN names {hosts} hosts and {ports} ports; give one port, or one for each host")]
+    PortCount { hosts: usize, ports: usize },
+    #[error("the DSN's host {0:?} has an unfinished IPv6 bracket")]
+    Bracket(String),
+    #[error("in the DSN, {0}")]
+    Port(#[from] PortError),
+}
+
+/// What a connection string said, and nothing that it did not.
+#[derive(Debug, Clone, Default)]
+pub struct PartialDsn {
+    /// Hosts without brackets, each with its port where one was given.
+    pub endpoints: Vec<(String, Option<u16>)>,
+    pub user: Option<String>,
+    pub password: Option<SecretString>,
+    pub database: Option<String>,
+    pub ssl_mode: Option<SslMode>,
+    /// Everything else, in its order.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// Parameters that name a file of the reader's own file system, or a secret: never passed on.
+const LOCAL_PARAMETERS: [&str; 7] = [
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "sslpassword",
+    "sslcrl",
+    "passfile",
+    "service",
+];
+
+impl PartialDsn {
+    /// Reads either form; surrounding white space (a trailing newline) is ignored.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Error::Empty);
+        }
+        for scheme in ["postgres://", "postgresql://"] {
+            if let Some(rest) = text.strip_prefix(scheme) {
+                return parse_uri(rest);
+            }
+        }
+        if text.contains("://") || !text.contains('=') {
+            return Err(Error::UnknownForm);
+        }
+        parse_keywords(text)
+    }
+
+    /// The endpoints with the default port where none was given.
+    pub fn resolved_endpoints(&self) -> Vec<Endpoint> {
+        self.endpoints
+            .iter()
+            .map(|(host, port)| Endpoint {
+                host: host.clone(),
+                port: port.unwrap_or(crate::address::DEFAULT_PORT),
+            })
+            .collect()
+    }
+
+    fn set(&mut self, keyword: &str, value: String) -> Result<(), Error> {
+        match keyword {
+            "user" => self.user = non_empty(value),
+            "password" => self.password = non_empty(value).map(SecretString::from),
+            "dbname" => self.database = non_empty(value),
+            "sslmode" => {
+                self.ssl_mode = Some(value.parse().map_err(|_| Error::SslMode(value))?);
+            }
+            local if LOCAL_PARAMETERS.contains(&local) => {}
+            other => self.parameters.push((other.to_owned(), value)),
+        }
+        Ok(())
+    }
+
+    fn set_hosts(&mut self, hosts: &str, ports: &str) -> Result<(), Error> {
+        let hosts: Vec<&str> = hosts.split(',').collect();
+        let ports: Vec<&str> = if ports.is_empty() {
+            vec![]
+        } else {
+            ports.split(',').collect()
+        };
+        if ports.len() > 1 && ports.len() != hosts.len() {
+            return Err(Error::PortCount {
+                hosts: hosts.len(),
+                ports: ports.len(),
+            });
+        }
+        for (index, host) in hosts.iter().enumerate() {
+            let port = ports
+                .get(index)
+                .or(ports.first())
+                .map(|port| parse_port(port))
+                .transpose()?;
+            self.endpoints.push((unbracketed(host).to_owned(), port));
+        }
+        Ok(())
+    }
+}
+
+fn non_empty(value: String) -> Option<String> {
+    (!value.is_empty()).then_some(value)
+}
+
+fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host)
+}
+
+fn decoded(part: &'static str, text: &str) -> Result<String, Error> {
+    percent_decode_str(text)
+        .decode_utf8()
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| Error::Encoding { part })
+}
+
+fn parse_uri(rest: &str) -> Result<PartialDsn, Error> {
+    let mut dsn = PartialDsn::default();
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // The password may hold a raw slash only behind the last @ of the authority; libpq wants it
+    // encoded, and so do we.
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    dsn.user = non_empty(decoded("user", user)?);
+    dsn.password = non_empty(decoded("password", password)?).map(SecretString::from);
+    dsn.database = non_empty(decoded("database", path)?);
+    for host in hosts.split(',').filter(|host| !host.is_empty()) {
+        dsn.endpoints.push(parse_uri_host(host)?);
+    }
+    let (mut host, mut port) = (String::new(), String::new());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (keyword, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = decoded("parameters", value)?;
+        match decoded("parameters", keyword)?.as_str() {
+            "host" => host = value,
+            "port" => port = value,
+            keyword => dsn.set(keyword, value)?,
+        }
+    }
+    if !host.is_empty() && dsn.endpoints.is_empty() {
+        dsn.set_hosts(&host, &port)?;
+    }
+    Ok(dsn)
+}
+
+fn parse_uri_host(text: &str) -> Result<(String, Option<u16>), Error> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, tail) = rest
+                .split_once(']')
+                .ok_or_else(|| Error::Bracket(text.to_owned()))?;
+            (host, tail.strip_prefix(':'))
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port = port
+        .filter(|port| !port.is_empty())
+        .map(parse_port)
+        .transpose()?;
+    Ok((decoded("host", host)?, port))
+}
+
+fn parse_keywords(text: &str) -> Result<PartialDsn, Error> {
+    let mut dsn = PartialDsn::default();
+    let (mut hosts, mut ports) = (String::new(), String::new());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (keyword, tail) = rest.split_once('=').ok_or(Error::UnknownForm)?;
+        let (value, tail) = parse_value(keyword, tail.trim_start())?;
+        match keyword.trim() {
+            "host" | "hostaddr" if hosts.is_empty() => hosts = value,
+            "hostaddr" => {}
+            "port" => ports = value,
+            keyword => dsn.set(keyword, value)?,
+        }
+        rest = tail.trim_start();
+    }
+    if !hosts.is_empty() {
+        dsn.set_hosts(&hosts, &ports)?;
+    }
+    Ok(dsn)
+}
+
+/// One value, plain or in single quotes, with backslash escapes; returns it and what follows.
+fn parse_value<'a>(keyword: &str, text: &'a str) -> Result<(String, &'a str), Error> {
+    let quoted = text.starts_with('\'');
+    let mut value = String::new();
+    let mut chars = text.char_indices().skip(usize::from(quoted));
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => {
+                if let Some((_, escaped)) = chars.next() {
+                    value.push(escaped);
+                }
+            }
+            '\'' if quoted => return Ok((value, text.get(at + 1..).unwrap_or_default())),
+            c if !quoted && c.is_whitespace() => {
+                return Ok((value, text.get(at..).unwrap_or_default()));
+            }
+            c => value.push(c),
+        }
+    }
+    if quoted {
+        return Err(Error::UnfinishedQuote {
+            keyword: keyword.trim().to_owned(),
+        });
+    }
+    Ok((value, ""))
+}

@@ -1,0 +1,132 @@
+//! Writes a [`Dsn`] in the forms that clients read. Bytes are those of the original controller
+//! where it was right (compatibility 3.1).
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Dsn;
+use crate::address::Endpoint;
+
+/// All but the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// A value of the keyword form: backslash before white space, backslash and single quote.
+fn keyword_value(text: &str) -> String {
+    if text.is_empty() {
+        return "''".to_owned();
+    }
+    let mut value = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_whitespace() || matches!(c, '\\' | '\'') {
+            value.push('\\');
+        }
+        value.push(c);
+    }
+    value
+}
+
+/// A field of `.pgpass` (manual section 34.16): backslash before colon and backslash.
+fn pgpass_field(text: &str) -> String {
+    text.replace('\\', "\\\\").replace(':', "\\:")
+}
+
+impl Dsn {
+    /// `host= port= user= password= dbname= sslmode=`, then the other parameters.
+    pub fn keywords(&self) -> SecretString {
+        let list = |field: fn(&Endpoint) -> String| {
+            self.address
+                .endpoints()
+                .map(field)
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let mut text = format!(
+            "host={} port={} user={} password={} dbname={} sslmode={}",
+            keyword_value(&list(|endpoint| endpoint.host.clone())),
+            list(|endpoint| endpoint.port.to_string()),
+            keyword_value(self.credential.login.as_str()),
+            keyword_value(self.credential.password.expose_secret()),
+            keyword_value(self.database.as_str()),
+            self.address.ssl_mode,
+        );
+        for (keyword, value) in &self.address.parameters {
+            text.push_str(&format!(" {keyword}={}", keyword_value(value)));
+        }
+        text.into()
+    }
+
+    /// `postgres://login:password@host:port/database?sslmode=…`.
+    pub fn uri(&self) -> SecretString {
+        self.uri_to(&self.address.to_string())
+    }
+
+    /// The URI for readers: on Aurora the reader endpoint of the same cluster, else the writer.
+    pub fn read_only_uri(&self) -> SecretString {
+        self.uri_to(
+            &self
+                .address
+                .to_string()
+                .replacen(".cluster-", ".cluster-ro-", 1),
+        )
+    }
+
+    fn uri_to(&self, hosts: &str) -> SecretString {
+        format!(
+            "postgres://{}:{}@{hosts}/{}?{}",
+            encoded(self.credential.login.as_str()),
+            encoded(self.credential.password.expose_secret()),
+            encoded(self.database.as_str()),
+            self.query(),
+        )
+        .into()
+    }
+
+    /// For pgjdbc, which reads user and password as parameters and knows several hosts.
+    pub fn jdbc_uri(&self) -> SecretString {
+        format!(
+            "jdbc:postgresql://{}/{}?user={}&password={}&{}",
+            self.address,
+            encoded(self.database.as_str()),
+            encoded(self.credential.login.as_str()),
+            encoded(self.credential.password.expose_secret()),
+            self.query(),
+        )
+        .into()
+    }
+
+    /// One line of `.pgpass` a host.
+    pub fn pgpass(&self) -> SecretString {
+        let line = |endpoint: &Endpoint| {
+            format!(
+                "{}:{}:{}:{}:{}",
+                pgpass_field(&endpoint.host),
+                endpoint.port,
+                pgpass_field(self.database.as_str()),
+                pgpass_field(self.credential.login.as_str()),
+                pgpass_field(self.credential.password.expose_secret()),
+            )
+        };
+        self.address
+            .endpoints()
+            .map(line)
+            .collect::<Vec<_>>()
+            .join("\n")
+            .into()
+    }
+
+    fn query(&self) -> String {
+        let mut query = format!("sslmode={}", self.address.ssl_mode);
+        for (keyword, value) in &self.address.parameters {
+            query.push_str(&format!("&{}={}", encoded(keyword), encoded(value)));
+        }
+        query
+    }
+}

@@ -1,0 +1,117 @@
+//! The mark that says whose a role or database is: a comment on the object, kept in the server's
+//! shared catalog, so that it survives the controller and is seen by every controller.
+//! It names objects of Kubernetes and versions, never a secret.
+
+use std::fmt;
+
+const PREFIX: &str = "db-controller";
+
+/// Who owns a role or a database, and what was being done to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// `namespace/name` of the claim.
+    pub claim: String,
+    pub uid: String,
+    /// On the owner role: a database of the claim's name was absent and is being created.
+    pub creating: bool,
+    /// On a login: the version of the Secret on which the last change of its password was based.
+    /// A stored Secret of that same version means that the attempt was never published.
+    pub attempt: Option<String>,
+}
+
+impl Mark {
+    pub fn new(claim: impl Into<String>, uid: impl Into<String>) -> Self {
+        Self {
+            claim: claim.into(),
+            uid: uid.into(),
+            creating: false,
+            attempt: None,
+        }
+    }
+
+    pub fn creating(self) -> Self {
+        Self {
+            creating: true,
+            ..self
+        }
+    }
+
+    pub fn attempt(self, base: impl Into<String>) -> Self {
+        Self {
+            attempt: Some(base.into()),
+            ..self
+        }
+    }
+
+    /// Reads a comment; `None` for a comment that is not ours.
+    pub fn parse(comment: &str) -> Option<Self> {
+        let mut words = comment.split(' ');
+        if words.next() != Some(PREFIX) {
+            return None;
+        }
+        let (mut claim, mut uid, mut creating, mut attempt) = (None, None, false, None);
+        for word in words {
+            match word.split_once('=') {
+                Some(("claim", value)) => claim = Some(value.to_owned()),
+                Some(("uid", value)) => uid = Some(value.to_owned()),
+                Some(("attempt", value)) => attempt = Some(value.to_owned()),
+                None if word == "creating" => creating = true,
+                _ => {}
+            }
+        }
+        Some(Self {
+            claim: claim?,
+            uid: uid?,
+            creating,
+            attempt,
+        })
+    }
+
+    /// Whether both marks name the same claim. A claim that was deleted and made again under its
+    /// old name has another UID and is still the same claim: one tenant, one name.
+    pub fn same_claim(&self, other: &Self) -> bool {
+        self.uid == other.uid || self.claim == other.claim
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            claim,
+            uid,
+            creating,
+            attempt,
+        } = self;
+        write!(f, "{PREFIX} claim={claim} uid={uid}")?;
+        if *creating {
+            f.write_str(" creating")?;
+        }
+        if let Some(base) = attempt {
+            write!(f, " attempt={base}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_survives_its_comment() {
+        let mark = Mark::new("shop/orders", "0f3a").creating().attempt("17");
+        assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
+    }
+
+    #[test]
+    fn a_foreign_comment_is_no_mark() {
+        for comment in [
+            "",
+            "owned by ops",
+            "db-controller",
+            "db-controllerx claim=a uid=b",
+        ] {
+            assert_eq!(Mark::parse(comment), None, "{comment}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What may be done to a server: the vocabulary between `decide` and the crates that carry it out.
+//! Every step is idempotent: done twice, or done after a crash, it leaves the same state.
+
+use crate::{
+    catalog::Grant,
+    mark::Mark,
+    names::{DatabaseName, Login, RoleName},
+};
+
+/// A change made over the home connection: roles and the database as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerStep {
+    /// `R`: cannot log in. An existing role only loses nothing and gains the mark.
+    CreateOwner {
+        role: RoleName,
+        mark: Mark,
+    },
+    /// A login without a password: unusable until step 4 of a rotation.
+    CreateLogin {
+        login: Login,
+        role: RoleName,
+        mark: Mark,
+    },
+    /// Membership first, then `SET role`: the order in which a crash does no harm.
+    JoinOwner {
+        login: Login,
+        role: RoleName,
+    },
+    AssumeOwner {
+        login: Login,
+        role: RoleName,
+    },
+    MarkOwner {
+        role: RoleName,
+        mark: Mark,
+    },
+    MarkLogin {
+        login: Login,
+        mark: Mark,
+    },
+    /// Not in a transaction (PostgreSQL forbids it); the mark on the owner role says that it runs.
+    CreateDatabase {
+        database: DatabaseName,
+    },
+    /// Gives a database that this claim created to its owner role, takes CONNECT and TEMPORARY
+    /// from PUBLIC, marks it, and replaces the owner role's mark.
+    OwnDatabase {
+        database: DatabaseName,
+        role: RoleName,
+        mark: Mark,
+    },
+    /// Replication right for both logins, by role or attribute as the server has it.
+    AllowReplication {
+        login: Login,
+        through_rds: bool,
+    },
+    RevokeReplication {
+        login: Login,
+        through_rds: bool,
+    },
+    /// Step 9: no login, no password.
+    Retire {
+        login: Login,
+    },
+    /// Ends the sessions of a login, past `maxOverlap`.
+    Terminate {
+        login: Login,
+    },
+    /// Deletion: ends the sessions and drops the login.
+    DropLogin {
+        login: Login,
+        role: RoleName,
+    },
+    DropDatabase {
+        database: DatabaseName,
+    },
+    DropOwner {
+        role: RoleName,
+    },
+}
+
+/// A change made over a connection to the claim's own database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseStep {
+    /// Rights on what was there before the owner role.
+    Grant {
+        role: RoleName,
+        grants: Vec<Grant>,
+    },
+    CreateExtension {
+        extension: String,
+    },
+    /// `schema.name()` that returns `value`, readable by all (compatibility 8.5).
+    CreateSystemFunction {
+        schema: String,
+        name: String,
+        value: String,
+    },
+}
