@@ -1,1 +1,18 @@
-//! testkit
+//! The real thing, for tests, demo and benchmarks: a Kubernetes control plane and PostgreSQL
+//! servers that start in a second and die with the test, plus faults and observers around them.
+//!
+//! Nothing here is faked, and nothing here is part of a shipped binary.
+
+pub mod assets;
+pub mod control_plane;
+pub mod http;
+pub mod names;
+pub mod pki;
+pub mod process;
+pub mod wait;
+
+/// Makes rustls use ring. Without it two providers would be possible and rustls would panic.
+pub fn install_crypto_provider() {
+    // An error says that a provider is installed already, which is what we want.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -1,0 +1,63 @@
+//! The programs that the test bed runs: found, installed or built, and cached in `target/testbed`.
+//!
+//! The second call finds everything in place and needs no network. Whatever takes long says so on
+//! stderr; whatever can't be had is an error that names what to install.
+
+pub mod control_plane;
+pub mod helm;
+pub mod postgres;
+pub(crate) mod tools;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The repository's root.
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// Where everything built or fetched is kept.
+pub fn cache() -> PathBuf {
+    workspace().join("target/testbed")
+}
+
+/// Builds and fetches all there is.
+pub fn prepare_all() -> Result<()> {
+    control_plane::binaries()?;
+    for major in postgres::MAJORS {
+        postgres::binaries(major)?;
+    }
+    helm::binary()?;
+    Ok(())
+}
+
+/// Tells the person who waits what is being done.
+fn progress(what: &str) {
+    eprintln!("testkit: {what} ...");
+}
+
+/// Returns `path`, after running `make` on a temporary name beside it if it does not exist.
+/// Several test binaries may come here at once: one makes it, the others wait for its lock.
+fn cached(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    if path.exists() {
+        return Ok(path.to_owned());
+    }
+    let folder = path.parent().context("a cached file has a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let lock = File::create(path.with_added_extension("lock"))?;
+    lock.lock().context("cannot lock the cache")?;
+    if path.exists() {
+        return Ok(path.to_owned());
+    }
+    let unfinished = path.with_added_extension("unfinished");
+    if unfinished.is_dir() {
+        fs::remove_dir_all(&unfinished)?;
+    }
+    make(&unfinished)?;
+    fs::rename(&unfinished, path)
+        .with_context(|| format!("cannot put {} in place", path.display()))?;
+    Ok(path.to_owned())
+}

@@ -1,0 +1,47 @@
+//! Running other programs to the end, and installing Debian packages where we may.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use nix::unistd::geteuid;
+
+/// Runs `command` to its end. Errors carry its standard error.
+pub(crate) fn run(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    anyhow::ensure!(
+        output.status.success(),
+        "{name} failed ({}): {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+pub(crate) fn is_on_path(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    })
+}
+
+/// Whether [`apt_install`] has a chance.
+pub(crate) fn can_install() -> bool {
+    geteuid().is_root() && Path::new("/usr/bin/apt-get").exists()
+}
+
+/// Installs a Debian package, from fresh package lists.
+pub(crate) fn apt_install(package: &str) -> Result<()> {
+    super::progress(&format!("installing the Debian package {package}"));
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+        command
+    };
+    run(apt().arg("update"))?;
+    run(apt().args(["install", "--yes", "--no-install-recommends", package]))?;
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! The test bed tested: it starts, it fails when it should, and it leaves nothing behind.
+
+mod control_plane;
