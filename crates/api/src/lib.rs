@@ -13,6 +13,7 @@ pub mod go_duration;
 pub mod names;
 pub mod role_claim;
 pub mod server;
+mod server_access;
 pub mod ssl_mode;
 
 pub use crds::crds;

@@ -2,11 +2,22 @@
 //! Pure: no I/O, no clock, no client of anything; time and randomness are arguments.
 
 pub mod address;
+pub mod agenda;
 pub mod catalog;
+pub mod decide;
 pub mod dsn;
 pub mod error_class;
 pub mod mark;
 pub mod names;
+pub mod observed;
+pub mod password;
+pub mod place;
+pub mod rotation;
+pub mod schedule;
+pub mod secret;
+pub mod source;
 pub mod step;
+pub mod timing;
+pub mod wishes;
 
 pub use error_class::ErrorClass;

@@ -30,6 +30,12 @@ pub enum ServerStep {
         login: Login,
         role: RoleName,
     },
+    /// The owner role gets another name and keeps all it owns. The logins of the old name go on
+    /// working: their `SET role` setting follows in the same transaction.
+    RenameOwner {
+        from: RoleName,
+        to: RoleName,
+    },
     MarkOwner {
         role: RoleName,
         mark: Mark,

@@ -118,7 +118,8 @@ proptest! {
         let dsn = dsn("db.example", &password, &database, "clerk_a");
         for text in [dsn.uri(), dsn.keywords()] {
             let parsed = PartialDsn::parse(text.expose_secret()).unwrap();
-            prop_assert_eq!(parsed.password.unwrap().expose_secret(), &password);
+            let read = parsed.password.unwrap();
+            prop_assert_eq!(read.expose_secret(), &password);
             prop_assert_eq!(parsed.database.unwrap(), database.clone());
             prop_assert_eq!(parsed.user.unwrap(), "clerk_a");
         }

@@ -1,0 +1,20 @@
+//! The heart: from what is wished and what was seen to what is done. Pure, so that it can be
+//! tested in every corner and printed before it is carried out.
+//!
+//! Applying a plan and observing again gives an empty plan.
+
+mod contents;
+mod credential;
+mod refusal;
+mod retirement;
+mod structure;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use self::{
+    contents::{ContentsPlan, contents},
+    credential::{CredentialStep, credential},
+    refusal::Refusal,
+    retirement::{Retirement, retirement},
+    structure::structure,
+};

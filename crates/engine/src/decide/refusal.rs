@@ -1,0 +1,45 @@
+//! Why a claim can't have what it asks for, in words for the people who can change that.
+
+use crate::ErrorClass;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("role {role} on the server belongs to claim {claim}; choose another userName")]
+    ForeignRole { role: String, claim: String },
+    #[error(
+        "role {role} exists on the server and was not made by this claim; choose another userName, or drop the role"
+    )]
+    UnmarkedRole { role: String },
+    #[error("role {role} is a superuser; a claim's owner role must not be one")]
+    SuperuserRole { role: String },
+    #[error(
+        "database {database} on the server belongs to claim {claim}; choose another databaseName"
+    )]
+    ForeignDatabase { database: String, claim: String },
+    #[error(
+        "database {database} exists on the server and was not made by this claim; to use it, set sourceDataFrom and useExistingSource"
+    )]
+    UnmarkedDatabase { database: String },
+    #[error("the admin {admin} may not create {what}; give it {attribute}")]
+    WeakAdmin {
+        admin: String,
+        what: &'static str,
+        attribute: &'static str,
+    },
+    #[error("userName was changed to {wanted}, but both {former} and {wanted} exist on the server")]
+    BothRoles { former: String, wanted: String },
+}
+
+impl Refusal {
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::WeakAdmin { .. } => ErrorClass::Forbidden,
+            Self::ForeignRole { .. }
+            | Self::UnmarkedRole { .. }
+            | Self::SuperuserRole { .. }
+            | Self::ForeignDatabase { .. }
+            | Self::UnmarkedDatabase { .. }
+            | Self::BothRoles { .. } => ErrorClass::Blocked,
+        }
+    }
+}

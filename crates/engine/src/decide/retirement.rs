@@ -1,0 +1,94 @@
+//! Step 9: what becomes of the login that was published before.
+
+use jiff::Timestamp;
+
+use crate::{names::Login, observed::Observed, schedule, step::ServerStep, wishes::Wishes};
+
+/// What to do about earlier logins, and when to look again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Retirement {
+    pub steps: Vec<ServerStep>,
+    /// When the overlap of a login that is still usable ends.
+    pub next: Option<Timestamp>,
+    /// Whether live sessions hold a login past its overlap.
+    pub is_waiting: bool,
+}
+
+/// With the default overlap the previous login stays usable until the next rotation takes it, and
+/// nothing is done here. A shorter overlap makes it unusable as soon as it has no sessions. Logins
+/// of an earlier owner role are dropped after their overlap: no rotation will ever take them.
+pub fn retirement(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Retirement {
+    let mut retirement = Retirement::default();
+    let Some(rotated_at) = observed.rotated_at() else {
+        return retirement;
+    };
+    let Some(published) = observed.published_login() else {
+        return retirement;
+    };
+    let pair = wishes.logins();
+    if !pair.contains(published.as_str()) {
+        return retirement;
+    }
+    if let Some(overlap) = wishes.timing.overlap {
+        let idle = pair.other(published.as_str());
+        let is_usable = observed
+            .catalog
+            .roles
+            .get(idle.as_str())
+            .is_some_and(|role| role.can_login);
+        if is_usable {
+            let ends = schedule::after(rotated_at, overlap);
+            let step = ServerStep::Retire {
+                login: idle.clone(),
+            };
+            retirement.consider(wishes, observed, now, ends, idle, step);
+        }
+    }
+    let former = wishes.former_logins();
+    for login in former.iter().flat_map(|pair| pair.both()) {
+        if observed.catalog.roles.contains_key(login.as_str()) && *login != published {
+            let overlap = wishes.timing.overlap.unwrap_or(wishes.timing.period);
+            let ends = schedule::after(rotated_at, overlap);
+            let step = ServerStep::DropLogin {
+                login: login.clone(),
+                role: wishes.role.clone(),
+            };
+            retirement.consider(wishes, observed, now, ends, login, step);
+        }
+    }
+    retirement
+}
+
+impl Retirement {
+    fn consider(
+        &mut self,
+        wishes: &Wishes,
+        observed: &Observed,
+        now: Timestamp,
+        ends: Timestamp,
+        login: &Login,
+        step: ServerStep,
+    ) {
+        let has_sessions = observed
+            .catalog
+            .sessions
+            .iter()
+            .any(|session| session.login == *login);
+        let is_past_bound = wishes
+            .timing
+            .max_overlap
+            .is_some_and(|bound| schedule::after(ends, bound) <= now);
+        if ends > now {
+            self.next = Some(self.next.map_or(ends, |next| next.min(ends)));
+        } else if !has_sessions {
+            self.steps.push(step);
+        } else if is_past_bound {
+            self.steps.push(ServerStep::Terminate {
+                login: login.clone(),
+            });
+            self.steps.push(step);
+        } else {
+            self.is_waiting = true;
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Roles and database: what is missing, and what must not be touched.
+
+use super::Refusal;
+use crate::{
+    catalog::{Catalog, Role},
+    mark::Mark,
+    names::{DatabaseName, Login},
+    observed::{Observed, Proof},
+    secret::Owner,
+    step::ServerStep,
+    wishes::{Mode, Wishes},
+};
+
+/// The steps that make owner role, logins and database what the claim wishes.
+pub fn structure(
+    wishes: &Wishes,
+    database: &DatabaseName,
+    observed: &Observed,
+) -> Result<Vec<ServerStep>, Refusal> {
+    let catalog = &observed.catalog;
+    let may_take_over = wishes.mode == Mode::Adopt || is_take_over(wishes, observed);
+    let is_renamed = renames(wishes, catalog)?;
+    let mut steps = Vec::new();
+    let mark = wishes.claim.mark();
+    // A rename carries the mark along; the rest is decided as if it had happened already.
+    let owner_name = match (&wishes.former_role, is_renamed) {
+        (Some(former), true) => {
+            steps.push(ServerStep::RenameOwner {
+                from: former.clone(),
+                to: wishes.role.clone(),
+            });
+            former.as_str()
+        }
+        _ => wishes.role.as_str(),
+    };
+    let owner = catalog.roles.get(owner_name);
+    if let Some(role) = owner {
+        check_role(owner_name, role, &mark, may_take_over)?;
+    } else if !catalog.admin.can_create_roles && !catalog.admin.is_superuser {
+        return Err(weak(catalog, "roles", "CREATEROLE"));
+    }
+    steps.extend(owner_and_database(
+        wishes,
+        database,
+        catalog,
+        owner,
+        may_take_over,
+    )?);
+    for login in wishes.logins().both() {
+        steps.extend(login_steps(wishes, login, catalog, may_take_over)?);
+    }
+    Ok(steps)
+}
+
+/// Whether the owner role waits to be renamed; `false` where that was done already.
+fn renames(wishes: &Wishes, catalog: &Catalog) -> Result<bool, Refusal> {
+    let Some(former) = &wishes.former_role else {
+        return Ok(false);
+    };
+    let exists = |name: &str| catalog.roles.contains_key(name);
+    match (exists(former.as_str()), exists(wishes.role.as_str())) {
+        (true, true) => Err(Refusal::BothRoles {
+            former: former.to_string(),
+            wanted: wishes.role.to_string(),
+        }),
+        (is_there, _) => Ok(is_there),
+    }
+}
+
+/// The test for taking over what the original made (compatibility 8.8): its Secret logs in, names a
+/// member of the owner role, and status agrees.
+fn is_take_over(wishes: &Wishes, observed: &Observed) -> bool {
+    let Some(secret) = &observed.secret else {
+        return false;
+    };
+    let Some(login) = secret.login() else {
+        return false;
+    };
+    let is_member = observed.catalog.roles.get(&login).is_some_and(|role| {
+        role.member_of
+            .iter()
+            .any(|name| name == wishes.role.as_str())
+    });
+    secret.owner(&wishes.claim.name, &wishes.claim.uid) != Owner::Foreign
+        && observed.published == Proof::Works
+        && observed.recorded.current_login.as_deref() == Some(login.as_str())
+        && wishes.logins().contains(&login)
+        && is_member
+}
+
+fn check_role(name: &str, role: &Role, mine: &Mark, may_take_over: bool) -> Result<(), Refusal> {
+    if role.is_superuser {
+        return Err(Refusal::SuperuserRole {
+            role: name.to_owned(),
+        });
+    }
+    match role.mark() {
+        Some(mark) if mark.same_claim(mine) => Ok(()),
+        Some(mark) => Err(Refusal::ForeignRole {
+            role: name.to_owned(),
+            claim: mark.claim,
+        }),
+        None if may_take_over => Ok(()),
+        None => Err(Refusal::UnmarkedRole {
+            role: name.to_owned(),
+        }),
+    }
+}
+
+fn weak(catalog: &Catalog, what: &'static str, attribute: &'static str) -> Refusal {
+    Refusal::WeakAdmin {
+        admin: catalog.admin.name.clone(),
+        what,
+        attribute,
+    }
+}
+
+/// The owner role, and in mode `Create` its database. The mark on the role says that a database is
+/// being created before it is, so that after a crash a database without a mark is known as ours.
+fn owner_and_database(
+    wishes: &Wishes,
+    database: &DatabaseName,
+    catalog: &Catalog,
+    owner: Option<&Role>,
+    may_take_over: bool,
+) -> Result<Vec<ServerStep>, Refusal> {
+    let mine = wishes.claim.mark();
+    let role = wishes.role.clone();
+    let write_mark = |mark: Mark| match owner {
+        None => Some(ServerStep::CreateOwner {
+            role: role.clone(),
+            mark,
+        }),
+        Some(facts) if facts.mark().as_ref() == Some(&mark) => None,
+        Some(_) => Some(ServerStep::MarkOwner {
+            role: role.clone(),
+            mark,
+        }),
+    };
+    if wishes.mode == Mode::Adopt {
+        return Ok(write_mark(mine).into_iter().collect());
+    }
+    let own = || ServerStep::OwnDatabase {
+        database: database.clone(),
+        role: role.clone(),
+        mark: mine.clone(),
+    };
+    let Some(found) = &catalog.database else {
+        if !catalog.admin.can_create_databases && !catalog.admin.is_superuser {
+            return Err(weak(catalog, "databases", "CREATEDB"));
+        }
+        let create = ServerStep::CreateDatabase {
+            database: database.clone(),
+        };
+        return Ok(write_mark(mine.clone().creating())
+            .into_iter()
+            .chain([create, own()])
+            .collect());
+    };
+    let was_creating = owner.and_then(Role::mark).is_some_and(|mark| mark.creating);
+    match found.mark() {
+        Some(mark) if !mark.same_claim(&mine) => Err(Refusal::ForeignDatabase {
+            database: database.to_string(),
+            claim: mark.claim,
+        }),
+        Some(mark) if mark == mine && owner.is_some() && !was_creating => {
+            Ok(write_mark(mine.clone()).into_iter().collect())
+        }
+        Some(_) => Ok(write_mark(mine.clone())
+            .into_iter()
+            .chain([own()])
+            .collect()),
+        None if was_creating && found.owner == catalog.admin.name => Ok(vec![own()]),
+        None if may_take_over && owner.is_some() => Ok(write_mark(mine.clone())
+            .into_iter()
+            .chain([own()])
+            .collect()),
+        None => Err(Refusal::UnmarkedDatabase {
+            database: database.to_string(),
+        }),
+    }
+}
+
+fn login_steps(
+    wishes: &Wishes,
+    login: &Login,
+    catalog: &Catalog,
+    may_take_over: bool,
+) -> Result<Vec<ServerStep>, Refusal> {
+    let mine = wishes.claim.mark();
+    let (login, role) = (login.clone(), wishes.role.clone());
+    let join = ServerStep::JoinOwner {
+        login: login.clone(),
+        role: role.clone(),
+    };
+    let assume = ServerStep::AssumeOwner {
+        login: login.clone(),
+        role: role.clone(),
+    };
+    let Some(found) = catalog.roles.get(login.as_str()) else {
+        let create = ServerStep::CreateLogin {
+            login,
+            role,
+            mark: mine,
+        };
+        return Ok(vec![create, join, assume]);
+    };
+    check_role(login.as_str(), found, &mine, may_take_over)?;
+    let mut steps = Vec::new();
+    let mark = found.mark();
+    if mark
+        .as_ref()
+        .is_none_or(|mark| mark.uid != mine.uid || mark.claim != mine.claim)
+    {
+        steps.push(ServerStep::MarkLogin {
+            login: login.clone(),
+            mark: mine,
+        });
+    }
+    // A member of the former name is a member of the new one: the role is the same.
+    let owner_names = [Some(&wishes.role), wishes.former_role.as_ref()];
+    let names_owner = |name: &str| {
+        owner_names
+            .iter()
+            .flatten()
+            .any(|role| role.as_str() == name)
+    };
+    if !found.member_of.iter().any(|name| names_owner(name)) {
+        steps.push(join);
+    }
+    if found.session_role.as_deref() != Some(role.as_str()) {
+        steps.push(assume);
+    }
+    if let Some(replication) = replication_step(wishes, &login, found, catalog) {
+        steps.push(replication);
+    }
+    Ok(steps)
+}
+
+fn replication_step(
+    wishes: &Wishes,
+    login: &Login,
+    found: &Role,
+    catalog: &Catalog,
+) -> Option<ServerStep> {
+    const RDS: &str = "rds_replication";
+    let through_rds = catalog.has_rds_replication;
+    let has = if through_rds {
+        found.member_of.iter().any(|name| name == RDS)
+    } else {
+        found.has_replication
+    };
+    let login = login.clone();
+    match (wishes.wants_replication, has) {
+        (true, false) => Some(ServerStep::AllowReplication { login, through_rds }),
+        (false, true) => Some(ServerStep::RevokeReplication { login, through_rds }),
+        _ => None,
+    }
+}

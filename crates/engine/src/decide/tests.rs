@@ -1,0 +1,460 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use api::names::{annotation, label, secret_key};
+use jiff::Timestamp;
+
+use super::*;
+use crate::{
+    catalog::{Admin, Catalog, Database, Role, Session},
+    names::{DatabaseName, Login, RoleName},
+    observed::{Observed, Proof, Recorded},
+    password::Policy,
+    rotation::Cause,
+    secret::Stored,
+    step::ServerStep,
+    wishes::{ClaimId, Mode, SecretShape, Timing, Wishes},
+};
+
+pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
+    Catalog {
+        version: 160_000,
+        admin: Admin {
+            name: "root".to_owned(),
+            is_superuser: false,
+            can_create_roles: true,
+            can_create_databases: true,
+        },
+        roles: roles
+            .iter()
+            .map(|(name, role)| ((*name).to_owned(), role.clone()))
+            .collect(),
+        database: None,
+        sessions: Vec::new(),
+        has_rds_replication: false,
+        has_rds_superuser: false,
+    }
+}
+
+fn wishes(mode: Mode) -> Wishes {
+    Wishes {
+        claim: ClaimId {
+            namespace: "shop".into(),
+            name: "orders".into(),
+            uid: "uid-1".into(),
+        },
+        mode,
+        role: RoleName::try_from("clerk").unwrap(),
+        former_role: None,
+        timing: Timing {
+            period: Duration::from_hours(1),
+            overlap: None,
+            max_overlap: None,
+            is_paused: false,
+            nonce: None,
+        },
+        extensions: Vec::new(),
+        are_extensions_explicit: false,
+        system_functions: Vec::new(),
+        wants_replication: false,
+        password: Policy::Complex { length: 15 },
+        secret: SecretShape::default(),
+    }
+}
+
+fn database() -> DatabaseName {
+    DatabaseName::try_from("ordersdb").unwrap()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn stored(login: &str) -> Stored {
+    let pairs = [(secret_key::USERNAME, login), (secret_key::PASSWORD, "pw")];
+    Stored {
+        resource_version: "7".to_owned(),
+        labels: [(
+            label::MANAGED_BY.to_owned(),
+            label::CLAIM_MANAGER.to_owned(),
+        )]
+        .into(),
+        annotations: [
+            (annotation::CLAIM_UID.to_owned(), "uid-1".to_owned()),
+            (annotation::ROTATED_AT.to_owned(), at(1_000_000).to_string()),
+        ]
+        .into(),
+        owner_uids: Vec::new(),
+        data: pairs
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .into(),
+    }
+}
+
+fn observed(secret: Option<Stored>, catalog: Catalog) -> Observed {
+    Observed {
+        recorded: Recorded {
+            secret_resource_version: secret.as_ref().map(|s| s.resource_version.clone()),
+            current_login: secret.as_ref().and_then(Stored::login),
+            ..Recorded::default()
+        },
+        secret,
+        catalog,
+        published: Proof::NotAsked,
+    }
+}
+
+/// Carries steps out on a catalog as a server would: the model for convergence.
+fn apply(catalog: &mut Catalog, steps: &[ServerStep]) {
+    for step in steps {
+        match step.clone() {
+            ServerStep::CreateOwner { role, mark } | ServerStep::MarkOwner { role, mark } => {
+                let role = catalog.roles.entry(role.to_string()).or_default();
+                role.comment = Some(mark.to_string());
+            }
+            ServerStep::CreateLogin { login, mark, .. } => {
+                let comment = Some(mark.to_string());
+                let role = Role {
+                    can_login: true,
+                    comment,
+                    ..Role::default()
+                };
+                catalog.roles.insert(login.to_string(), role);
+            }
+            ServerStep::MarkLogin { login, mark } => {
+                catalog.roles.get_mut(login.as_str()).unwrap().comment = Some(mark.to_string());
+            }
+            ServerStep::JoinOwner { login, role } => {
+                let found = catalog.roles.get_mut(login.as_str()).unwrap();
+                found.member_of.push(role.to_string());
+            }
+            ServerStep::AssumeOwner { login, role } => {
+                let found = catalog.roles.get_mut(login.as_str()).unwrap();
+                found.session_role = Some(role.to_string());
+            }
+            ServerStep::CreateDatabase { .. } => {
+                let owner = catalog.admin.name.clone();
+                catalog.database = Some(Database {
+                    owner,
+                    comment: None,
+                    admin_owns: true,
+                });
+            }
+            ServerStep::OwnDatabase { role, mark, .. } => {
+                let comment = Some(mark.to_string());
+                catalog
+                    .roles
+                    .get_mut(role.as_str())
+                    .unwrap()
+                    .comment
+                    .clone_from(&comment);
+                let owner = role.to_string();
+                catalog.database = Some(Database {
+                    owner,
+                    comment,
+                    admin_owns: false,
+                });
+            }
+            ServerStep::RenameOwner { from, to } => {
+                let role = catalog.roles.remove(from.as_str()).unwrap();
+                catalog.roles.insert(to.to_string(), role);
+            }
+            other => panic!("not modelled: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_crash_after_any_step_converges_to_the_same_roles_and_database() {
+    for mode in [Mode::Adopt, Mode::Create] {
+        let wishes = wishes(mode);
+        let first = structure(&wishes, &database(), &observed(None, catalog(&[]))).unwrap();
+        let mut whole = catalog(&[]);
+        apply(&mut whole, &first);
+        for done in 0..=first.len() {
+            let mut server = catalog(&[]);
+            apply(&mut server, &first[..done]);
+            let rest = structure(&wishes, &database(), &observed(None, server.clone())).unwrap();
+            apply(&mut server, &rest);
+            assert_eq!(server, whole, "{mode:?}: crashed after {done} steps");
+            let again = structure(&wishes, &database(), &observed(None, server)).unwrap();
+            assert_eq!(again, [], "{mode:?}: applied and observed again");
+        }
+    }
+}
+
+#[test]
+fn what_others_made_is_never_touched() {
+    let foreign = Role {
+        comment: Some(crate::mark::Mark::new("shop/billing", "uid-9").to_string()),
+        ..Role::default()
+    };
+    let check = |wishes: &Wishes, catalog, want: &str| {
+        let err = structure(wishes, &database(), &observed(None, catalog)).unwrap_err();
+        assert!(err.to_string().contains(want), "{err}");
+    };
+    for mode in [Mode::Adopt, Mode::Create] {
+        check(
+            &wishes(mode),
+            catalog(&[("clerk", foreign.clone())]),
+            "claim shop/billing",
+        );
+        check(
+            &wishes(mode),
+            catalog(&[("clerk_b", foreign.clone())]),
+            "claim shop/billing",
+        );
+        let superuser = Role {
+            is_superuser: true,
+            ..Role::default()
+        };
+        check(&wishes(mode), catalog(&[("clerk", superuser)]), "superuser");
+    }
+    check(
+        &wishes(Mode::Create),
+        catalog(&[("clerk", Role::default())]),
+        "not made by this claim",
+    );
+    let mut with_database = catalog(&[]);
+    let owner = "root".to_owned();
+    with_database.database = Some(Database {
+        owner,
+        comment: None,
+        admin_owns: true,
+    });
+    check(&wishes(Mode::Create), with_database, "useExistingSource");
+}
+
+#[test]
+fn row_26_an_admin_without_the_right_is_named() {
+    let mut weak = catalog(&[]);
+    weak.admin.can_create_roles = false;
+    let err = structure(&wishes(Mode::Adopt), &database(), &observed(None, weak)).unwrap_err();
+    assert_eq!(
+        err.to_string(),
+        "the admin root may not create roles; give it CREATEROLE"
+    );
+}
+
+#[test]
+fn row_97_what_the_original_made_is_taken_over_without_a_rotation() {
+    let member = Role {
+        can_login: true,
+        member_of: vec!["clerk".to_owned()],
+        session_role: Some("clerk".to_owned()),
+        ..Role::default()
+    };
+    let roles = [
+        ("clerk", Role::default()),
+        ("clerk_a", member.clone()),
+        ("clerk_b", member.clone()),
+    ];
+    let mut secret = stored("clerk_b");
+    secret.annotations.clear();
+    let mut seen = observed(Some(secret), catalog(&roles));
+    seen.published = Proof::Works;
+    seen.recorded.rotated_at = Some(at(1_000_000));
+    let steps = structure(&wishes(Mode::Adopt), &database(), &seen).unwrap();
+    assert!(steps.iter().all(|step| matches!(
+        step,
+        ServerStep::MarkOwner { .. } | ServerStep::MarkLogin { .. }
+    )));
+    let step = credential(&wishes(Mode::Adopt), &seen, at(1_000_060));
+    assert_eq!(step, CredentialStep::Keep);
+}
+
+#[test]
+fn row_30_a_new_user_name_renames_the_role_and_publishes_a_new_pair() {
+    let mut server = catalog(&[]);
+    let old = wishes(Mode::Adopt);
+    let steps = structure(&old, &database(), &observed(None, server.clone())).unwrap();
+    apply(&mut server, &steps);
+    let new = Wishes {
+        role: RoleName::try_from("teller").unwrap(),
+        former_role: Some(old.role.clone()),
+        ..old
+    };
+    let mut seen = observed(Some(stored("clerk_a")), server.clone());
+    let steps = structure(&new, &database(), &seen).unwrap();
+    assert!(
+        matches!(steps[0], ServerStep::RenameOwner { .. }),
+        "{steps:?}"
+    );
+    apply(&mut seen.catalog, &steps);
+    assert!(seen.catalog.roles.contains_key("teller_b"));
+    match credential(&new, &seen, at(1_000_060)) {
+        CredentialStep::Replace {
+            idle,
+            cause: Cause::OwnerRenamed,
+            ..
+        } => {
+            assert_eq!(idle.login().as_str(), "teller_a");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn row_12_a_rotation_takes_the_login_that_the_secret_does_not_name() {
+    let due = at(1_000_000 + 2 * 3600);
+    for (published, idle) in [("clerk_a", "clerk_b"), ("clerk_b", "clerk_a")] {
+        let seen = observed(Some(stored(published)), catalog(&[]));
+        assert_eq!(
+            credential(&wishes(Mode::Adopt), &seen, at(1_000_060)),
+            CredentialStep::Keep
+        );
+        match credential(&wishes(Mode::Adopt), &seen, due) {
+            CredentialStep::Replace {
+                idle: picked,
+                cause: Cause::Due,
+                needs_fence,
+                ..
+            } => {
+                assert_eq!(picked.login().as_str(), idle);
+                assert!(!needs_fence);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn live_sessions_defer_a_rotation_until_the_bound() {
+    let due = at(1_000_000 + 2 * 3600);
+    let mut seen = observed(Some(stored("clerk_a")), catalog(&[]));
+    let login = Login::try_from("clerk_b").unwrap();
+    seen.catalog.sessions.push(Session {
+        login,
+        pid: 7,
+        client: Some("10.0.0.9".to_owned()),
+    });
+    let mut wishes = wishes(Mode::Adopt);
+    assert!(matches!(
+        credential(&wishes, &seen, due),
+        CredentialStep::Defer { .. }
+    ));
+    wishes.timing.max_overlap = Some(Duration::from_mins(5));
+    assert!(matches!(
+        credential(&wishes, &seen, due),
+        CredentialStep::Defer { .. }
+    ));
+    seen.recorded.deferred_since = Some(at(1_000_000 + 2 * 3600 - 300));
+    let step = credential(&wishes, &seen, due);
+    assert!(
+        matches!(
+            step,
+            CredentialStep::Replace {
+                ends_sessions: true,
+                ..
+            }
+        ),
+        "{step:?}"
+    );
+}
+
+#[test]
+fn an_unfinished_attempt_on_the_same_secret_is_fenced() {
+    let mark = crate::mark::Mark::new("shop/orders", "uid-1")
+        .attempt("7")
+        .to_string();
+    let tried = Role {
+        comment: Some(mark),
+        ..Role::default()
+    };
+    let seen = observed(Some(stored("clerk_a")), catalog(&[("clerk_b", tried)]));
+    let step = credential(&wishes(Mode::Adopt), &seen, at(1_000_000 + 2 * 3600));
+    assert!(
+        matches!(
+            step,
+            CredentialStep::Replace {
+                needs_fence: true,
+                ..
+            }
+        ),
+        "{step:?}"
+    );
+}
+
+#[test]
+fn row_20_a_refused_credential_is_restored_or_replaced_by_who_changed_it() {
+    let mut seen = observed(Some(stored("clerk_a")), catalog(&[]));
+    seen.published = Proof::Refused;
+    let step = credential(&wishes(Mode::Adopt), &seen, at(1_000_060));
+    assert!(matches!(step, CredentialStep::Restore { .. }), "{step:?}");
+    seen.recorded.secret_resource_version = Some("6".to_owned());
+    let step = credential(&wishes(Mode::Adopt), &seen, at(1_000_060));
+    assert!(
+        matches!(
+            step,
+            CredentialStep::Replace {
+                cause: Cause::SecretEdited,
+                ..
+            }
+        ),
+        "{step:?}"
+    );
+    seen.secret = None;
+    let step = credential(&wishes(Mode::Adopt), &seen, at(1_000_060));
+    assert!(
+        matches!(
+            step,
+            CredentialStep::Replace {
+                cause: Cause::SecretDeleted,
+                ..
+            }
+        ),
+        "{step:?}"
+    );
+}
+
+#[test]
+fn a_shorter_overlap_retires_the_previous_login_when_it_is_over_and_unused() {
+    let usable = Role {
+        can_login: true,
+        ..Role::default()
+    };
+    let mut seen = observed(Some(stored("clerk_a")), catalog(&[("clerk_b", usable)]));
+    let mut wishes = wishes(Mode::Adopt);
+    assert_eq!(
+        retirement(&wishes, &seen, at(1_003_000)),
+        Retirement::default()
+    );
+    wishes.timing.overlap = Some(Duration::from_mins(10));
+    let early = retirement(&wishes, &seen, at(1_000_060));
+    assert_eq!((early.steps.len(), early.next), (0, Some(at(1_000_600))));
+    let late = retirement(&wishes, &seen, at(1_000_600));
+    assert!(
+        matches!(late.steps[..], [ServerStep::Retire { .. }]),
+        "{late:?}"
+    );
+    let login = Login::try_from("clerk_b").unwrap();
+    seen.catalog.sessions.push(Session {
+        login,
+        pid: 7,
+        client: None,
+    });
+    assert!(retirement(&wishes, &seen, at(1_000_600)).is_waiting);
+}
+
+#[test]
+fn extensions_are_installed_where_available_and_missed_only_when_listed() {
+    use crate::catalog::{Contents, Extension};
+
+    let extension = |is_installed, can_install| Extension {
+        is_installed,
+        can_install,
+    };
+    let found = Contents {
+        extensions: BTreeMap::from([
+            ("citext".to_owned(), extension(false, true)),
+            ("hstore".to_owned(), extension(true, true)),
+            ("postgis".to_owned(), extension(false, false)),
+        ]),
+        ..Contents::default()
+    };
+    let mut wishes = wishes(Mode::Create);
+    wishes.extensions = ["citext", "hstore", "postgis"].map(str::to_owned).to_vec();
+    let plan = contents(&wishes, &found);
+    assert_eq!((plan.steps.len(), plan.missing_extensions.len()), (1, 0));
+    wishes.are_extensions_explicit = true;
+    assert_eq!(contents(&wishes, &found).missing_extensions, ["postgis"]);
+}

@@ -1,0 +1,59 @@
+//! What was seen at the start of a reconcile, under the lock.
+
+use jiff::Timestamp;
+
+use crate::{catalog::Catalog, names::Login, secret::Stored};
+
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The published Secret, where there is one that is ours or may become so.
+    pub secret: Option<Stored>,
+    pub catalog: Catalog,
+    /// Whether the published credential logs in; `None` where nothing asked for a proof.
+    pub published: Proof,
+    pub recorded: Recorded,
+}
+
+/// What a login with the published credential showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    NotAsked,
+    Works,
+    /// The server refused login or password.
+    Refused,
+}
+
+/// What the claim's status says: believed for times and for what the Secret can't tell, never for
+/// which login is published.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recorded {
+    pub secret_resource_version: Option<String>,
+    /// The login that status names as current; for a claim of the original, `activeDB`'s.
+    pub current_login: Option<String>,
+    pub rotated_at: Option<Timestamp>,
+    pub handled_nonce: Option<String>,
+    pub deferred_since: Option<Timestamp>,
+    pub generation: i64,
+}
+
+impl Observed {
+    /// The login that the Secret names, where it is a possible name.
+    pub fn published_login(&self) -> Option<Login> {
+        Login::try_from(self.secret.as_ref()?.login()?).ok()
+    }
+
+    /// When the published credential was made: the Secret knows it best, then the status.
+    pub fn rotated_at(&self) -> Option<Timestamp> {
+        self.secret
+            .as_ref()
+            .and_then(Stored::rotated_at)
+            .or(self.recorded.rotated_at)
+    }
+
+    pub fn handled_nonce(&self) -> Option<&str> {
+        self.secret
+            .as_ref()
+            .and_then(Stored::handled_nonce)
+            .or(self.recorded.handled_nonce.as_deref())
+    }
+}

@@ -1,0 +1,367 @@
+//! Where a claim's database lives: an existing source, a DatabaseServer, or a host block of the
+//! configuration. Pure: Secrets are only named here, and read by who asks.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use api::{
+    claim::{DatabaseClaim, db_state},
+    config::Config,
+    server::{DatabaseServer, ServerPolicy},
+};
+
+use crate::{
+    ErrorClass,
+    address::{Address, Endpoint, SslMode},
+    names::{self, DatabaseName},
+    wishes::Mode,
+};
+
+/// A Secret of some namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretName {
+    pub namespace: String,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Place {
+    /// The claim's own words, to be completed from the Secret.
+    Source {
+        dsn: Option<String>,
+        secret: Option<SecretName>,
+    },
+    Server(Box<Server>),
+}
+
+/// A server that is known to the controller.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    pub name: String,
+    pub address: Address,
+    /// The database that the admin connects to.
+    pub database: DatabaseName,
+    pub admin: AdminSecret,
+    pub policy: ServerPolicy,
+    pub max_connections: Option<u16>,
+    pub defaults: Defaults,
+    pub max_databases: Option<i64>,
+    pub max_databases_per_namespace: Option<i64>,
+}
+
+/// Where the admin's credential stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminSecret {
+    pub secret: SecretName,
+    pub password_key: String,
+    pub login: AdminLogin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminLogin {
+    Named(String),
+    InKey(String),
+}
+
+/// What holds for claims on this server that say nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Defaults {
+    pub period: Option<Duration>,
+    pub reclaim_policy: Option<String>,
+    pub extensions: Option<Vec<String>>,
+}
+
+/// A claim's place, and what should be said about the choice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    pub mode: Mode,
+    pub place: Place,
+    /// The claim asks for a database of its own and runs on a source until it is migrated.
+    pub needs_migration: bool,
+    /// `sourceDataFrom` is set and has no effect: the claim runs on a database of its own.
+    pub ignores_source: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("type {0} is not served by this controller; use postgres or aurora-postgresql")]
+    Engine(String),
+    #[error("sourceDataFrom.type {0:?} is not supported; use database")]
+    SourceType(String),
+    #[error("sourceDataFrom.database is missing")]
+    NoSource,
+    #[error("useExistingSource is true, but sourceDataFrom is missing")]
+    NoSourceForExisting,
+    #[error(
+        "secretRef {name} is in namespace {namespace}; a claim may use Secrets of its own namespace only"
+    )]
+    ForeignSecret { namespace: String, name: String },
+    #[error(
+        "server {0} does not exist; name a DatabaseServer or a host block of the configuration"
+    )]
+    UnknownServer(String),
+    #[error("server {server} does not admit namespace {namespace}; ask who runs the server")]
+    NotAdmitted { server: String, namespace: String },
+    #[error(
+        "no server admits namespace {0}; create a DatabaseServer that does, or set sourceDataFrom"
+    )]
+    NoServer(String),
+    #[error("several servers admit this namespace ({0}); name one in spec.server")]
+    SeveralServers(String),
+    #[error("server {server}: {error}")]
+    Name { server: String, error: names::Error },
+    #[error("server {server}: port {port} is not a number from 1 to 65535")]
+    Port { server: String, port: i32 },
+}
+
+impl Error {
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::ForeignSecret { .. } | Self::NotAdmitted { .. } => ErrorClass::Forbidden,
+            // A server may appear later; the claim is not at fault.
+            Self::NoServer(_) | Self::UnknownServer(_) => ErrorClass::Blocked,
+            _ => ErrorClass::InvalidSpec,
+        }
+    }
+}
+
+/// What a choice is made from.
+pub struct Known<'a> {
+    pub config: &'a Config,
+    pub servers: &'a [&'a DatabaseServer],
+    pub namespace_labels: &'a BTreeMap<String, String>,
+    /// The controller's own namespace, where host blocks have their Secrets.
+    pub own_namespace: &'a str,
+}
+
+/// Chooses by compatibility 8.3: never an empty database behind a named source.
+pub fn choose(claim: &DatabaseClaim, known: &Known<'_>) -> Result<Choice, Error> {
+    let spec = &claim.spec;
+    let engine = spec
+        .type_
+        .as_deref()
+        .filter(|engine| !engine.is_empty())
+        .unwrap_or("postgres");
+    if !matches!(engine, "postgres" | "aurora-postgresql") {
+        return Err(Error::Engine(engine.to_owned()));
+    }
+    let active = claim
+        .status
+        .as_ref()
+        .and_then(|status| status.active_db.as_ref());
+    let state = active.and_then(|active| active.db_state.as_deref());
+    let wants_source = spec.use_existing_source == Some(true);
+    let runs_on_own = state == Some(db_state::READY);
+    if spec.source_data_from.is_some() && (wants_source || !runs_on_own) {
+        let place = spec_source(claim)?;
+        return Ok(choice(Mode::Adopt, place, !wants_source));
+    }
+    let stored = active
+        .and_then(|active| active.source_data_from.as_ref())
+        .filter(|_| state == Some(db_state::USING_EXISTING));
+    if let Some(source) = stored {
+        let database = source.database.as_ref().ok_or(Error::NoSource)?;
+        let place = source_place(claim, database.dsn.as_deref(), database.secret_ref.as_ref())?;
+        return Ok(choice(Mode::Adopt, place, !wants_source));
+    }
+    if wants_source {
+        return Err(Error::NoSourceForExisting);
+    }
+    let server = Place::Server(Box::new(server(claim, known)?));
+    let mut choice = choice(Mode::Create, server, false);
+    choice.ignores_source = spec.source_data_from.is_some();
+    Ok(choice)
+}
+
+fn choice(mode: Mode, place: Place, needs_migration: bool) -> Choice {
+    Choice {
+        mode,
+        place,
+        needs_migration,
+        ignores_source: false,
+    }
+}
+
+fn spec_source(claim: &DatabaseClaim) -> Result<Place, Error> {
+    let source = claim
+        .spec
+        .source_data_from
+        .as_ref()
+        .ok_or(Error::NoSource)?;
+    if source.type_ != "database" {
+        return Err(Error::SourceType(source.type_.clone()));
+    }
+    let database = source.database.as_ref().ok_or(Error::NoSource)?;
+    source_place(claim, database.dsn.as_deref(), database.secret_ref.as_ref())
+}
+
+fn source_place(
+    claim: &DatabaseClaim,
+    dsn: Option<&str>,
+    secret: Option<&api::claim::SecretRef>,
+) -> Result<Place, Error> {
+    let own = claim.metadata.namespace.clone().unwrap_or_default();
+    let secret = secret.map(|secret| SecretName {
+        namespace: secret
+            .namespace
+            .clone()
+            .filter(|namespace| !namespace.is_empty())
+            .unwrap_or_else(|| own.clone()),
+        name: secret.name.clone(),
+    });
+    if let Some(SecretName { namespace, name }) = &secret
+        && *namespace != own
+    {
+        let (namespace, name) = (namespace.clone(), name.clone());
+        return Err(Error::ForeignSecret { namespace, name });
+    }
+    if dsn.is_none_or(str::is_empty) && secret.is_none() {
+        return Err(Error::NoSource);
+    }
+    Ok(Place::Source {
+        dsn: dsn.map(str::to_owned),
+        secret,
+    })
+}
+
+/// The server named by the claim, else the one that its status recorded, else the only one that
+/// admits its namespace.
+fn server(claim: &DatabaseClaim, known: &Known<'_>) -> Result<Server, Error> {
+    let namespace = claim.metadata.namespace.clone().unwrap_or_default();
+    let admits = |server: &DatabaseServer| {
+        let allowed = server.spec.allowed_namespaces.as_ref();
+        allowed.is_some_and(|allowed| allowed.admits(&namespace, known.namespace_labels))
+    };
+    let recorded = claim
+        .status
+        .as_ref()
+        .and_then(|s| s.server.as_ref()?.name.clone());
+    let named = claim
+        .spec
+        .server
+        .clone()
+        .filter(|name| !name.is_empty())
+        .or(recorded);
+    if let Some(name) = named {
+        if let Some(server) = known.servers.iter().find(|server| name_of(server) == name) {
+            if !admits(server) {
+                return Err(Error::NotAdmitted {
+                    server: name,
+                    namespace,
+                });
+            }
+            return of_object(server, known);
+        }
+        let Some((name, block)) = known.config.server(&name) else {
+            return Err(Error::UnknownServer(name));
+        };
+        return of_block(name, block, known);
+    }
+    let objects = known.servers.iter().filter(|server| admits(server));
+    let mut found: Vec<Server> = objects
+        .map(|server| of_object(server, known))
+        .collect::<Result<_, _>>()?;
+    for (name, block) in &known.config.servers {
+        found.push(of_block(name, block, known)?);
+    }
+    if found.len() > 1 {
+        let names: Vec<_> = found.iter().map(|server| server.name.as_str()).collect();
+        return Err(Error::SeveralServers(names.join(", ")));
+    }
+    found.pop().ok_or(Error::NoServer(namespace))
+}
+
+fn name_of(server: &DatabaseServer) -> &str {
+    server.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// The server that a DatabaseServer object describes.
+pub fn of_object(server: &DatabaseServer, known: &Known<'_>) -> Result<Server, Error> {
+    let (name, spec) = (name_of(server).to_owned(), &server.spec);
+    let port = u16::try_from(spec.port).ok().filter(|port| *port > 0);
+    let port = port.ok_or_else(|| Error::Port {
+        server: name.clone(),
+        port: spec.port,
+    })?;
+    let endpoint = Endpoint {
+        host: spec.host.clone(),
+        port,
+    };
+    let mode = spec.ssl_mode.as_deref().and_then(|mode| mode.parse().ok());
+    let mut address = Address::new(endpoint, mode.unwrap_or(known.config.default_ssl_mode));
+    address.ca.clone_from(&spec.ca_bundle);
+    let database = DatabaseName::try_from(spec.database.clone()).map_err(|error| Error::Name {
+        server: name.clone(),
+        error,
+    })?;
+    let admin = &spec.admin_secret_ref;
+    let secret = SecretName {
+        namespace: admin
+            .namespace
+            .clone()
+            .unwrap_or_else(|| known.own_namespace.to_owned()),
+        name: admin.name.clone(),
+    };
+    let quotas = spec.quotas.clone().unwrap_or_default();
+    let defaults = spec.defaults.clone().unwrap_or_default();
+    Ok(Server {
+        name,
+        address,
+        database,
+        admin: AdminSecret {
+            secret,
+            password_key: admin.password_key.clone(),
+            login: AdminLogin::InKey(admin.username_key.clone()),
+        },
+        policy: spec.policy.clone().unwrap_or_default(),
+        max_connections: quotas
+            .max_admin_connections
+            .and_then(|n| u16::try_from(n).ok()),
+        defaults: Defaults {
+            period: defaults
+                .rotation_period
+                .as_ref()
+                .and_then(crate::timing::duration),
+            reclaim_policy: defaults.reclaim_policy,
+            extensions: defaults.extensions,
+        },
+        max_databases: quotas.max_databases,
+        max_databases_per_namespace: quotas.max_databases_per_namespace,
+    })
+}
+
+fn of_block(
+    name: &str,
+    block: &api::config::HostBlock,
+    known: &Known<'_>,
+) -> Result<Server, Error> {
+    let endpoint = Endpoint {
+        host: block.host.clone(),
+        port: block.port,
+    };
+    let ssl_mode: SslMode = block.ssl_mode;
+    let database = DatabaseName::try_from("postgres").map_err(|error| Error::Name {
+        server: name.to_owned(),
+        error,
+    })?;
+    Ok(Server {
+        name: name.to_owned(),
+        address: Address::new(endpoint, ssl_mode),
+        database,
+        admin: AdminSecret {
+            secret: SecretName {
+                namespace: known.own_namespace.to_owned(),
+                name: block.password_secret_ref.clone(),
+            },
+            password_key: block.password_secret_key.clone(),
+            login: AdminLogin::Named(block.username.clone()),
+        },
+        policy: ServerPolicy::default(),
+        max_connections: None,
+        defaults: Defaults::default(),
+        max_databases: None,
+        max_databases_per_namespace: None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! The rotation protocol's pure parts; docs/architecture.md has its nine steps and their proof.
+
+pub mod pick;
+
+use strum::{EnumIter, IntoStaticStr};
+
+/// The numbered steps of a rotation. Their names are those of logs, metrics and tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Step {
+    Pick,
+    Check,
+    Lock,
+    Set,
+    Verify,
+    Publish,
+    Confirm,
+    Record,
+    Retire,
+}
+
+/// Why a credential is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, IntoStaticStr)]
+pub enum Cause {
+    /// Nothing was published before.
+    FirstPublication,
+    /// The period is over.
+    Due,
+    /// The rotate annotation has a new value.
+    Requested,
+    /// The Secret was deleted.
+    SecretDeleted,
+    /// The Secret was edited so that nothing in it logs in.
+    SecretEdited,
+    /// The claim's `userName` changed.
+    OwnerRenamed,
+}
+
+impl Cause {
+    /// Whether nothing that works is published, so that waiting for sessions would help nobody.
+    pub fn is_urgent(self) -> bool {
+        match self {
+            Self::FirstPublication | Self::SecretDeleted | Self::SecretEdited => true,
+            Self::Due | Self::Requested | Self::OwnerRenamed => false,
+        }
+    }
+
+    /// In words, for Events.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::FirstPublication => "the first credential was published",
+            Self::Due => "the rotation period was over",
+            Self::Requested => "the rotate annotation asked for it",
+            Self::SecretDeleted => "the Secret was deleted",
+            Self::SecretEdited => "the Secret was edited and no longer logged in",
+            Self::OwnerRenamed => "userName was changed",
+        }
+    }
+}

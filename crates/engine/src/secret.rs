@@ -1,0 +1,212 @@
+//! The published Secret: what stands in it, and whose it is.
+
+use std::collections::BTreeMap;
+
+use api::names::{annotation, label, secret_key as key};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    dsn::{Dsn, PartialDsn},
+    source::SecretData,
+};
+
+/// The Secret as it was read, reduced to what is decided on.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    pub resource_version: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    pub owner_uids: Vec<String>,
+    pub data: SecretData,
+}
+
+/// Whose a Secret is, seen from one claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// This claim's, or an earlier claim's of the same name.
+    Ours,
+    /// Carries the original controller's label and names no claim: ours if the take-over test holds.
+    Unclaimed,
+    Foreign,
+}
+
+impl Stored {
+    pub fn owner(&self, claim_name: &str, claim_uid: &str) -> Owner {
+        if self.labels.get(label::MANAGED_BY).map(String::as_str) != Some(label::CLAIM_MANAGER) {
+            return Owner::Foreign;
+        }
+        let named = |key| self.annotations.get(key).map(String::as_str);
+        if self.owner_uids.iter().any(|uid| uid == claim_uid)
+            || named(annotation::CLAIM_UID) == Some(claim_uid)
+            || named(annotation::CLAIM_NAME) == Some(claim_name)
+        {
+            return Owner::Ours;
+        }
+        if self.owner_uids.is_empty()
+            && named(annotation::CLAIM_UID).is_none()
+            && named(annotation::CLAIM_NAME).is_none()
+        {
+            return Owner::Unclaimed;
+        }
+        Owner::Foreign
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.data
+            .get(key)
+            .map(ExposeSecret::expose_secret)
+            .filter(|text| !text.is_empty())
+    }
+
+    /// The login that the Secret names: in its own key, else in one of its DSNs.
+    pub fn login(&self) -> Option<String> {
+        let in_dsn = |key| PartialDsn::parse(self.text(key)?).ok()?.user;
+        self.text(key::USERNAME)
+            .map(str::to_owned)
+            .or_else(|| in_dsn(key::URI_DSN))
+            .or_else(|| in_dsn(key::DSN))
+    }
+
+    /// Every password that the Secret holds, the one in the URI first: after an edit by hand the
+    /// keys may disagree, and any of them may be the one that works.
+    pub fn passwords(&self) -> Vec<SecretString> {
+        let in_dsn = |key| PartialDsn::parse(self.text(key)?).ok()?.password;
+        let own = self.text(key::PASSWORD).map(SecretString::from);
+        let mut found: Vec<SecretString> = Vec::new();
+        for password in [in_dsn(key::URI_DSN), in_dsn(key::DSN), own]
+            .into_iter()
+            .flatten()
+        {
+            if !found
+                .iter()
+                .any(|known| known.expose_secret() == password.expose_secret())
+            {
+                found.push(password);
+            }
+        }
+        found
+    }
+
+    pub fn generation(&self) -> i64 {
+        self.annotations
+            .get(annotation::GENERATION)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0)
+    }
+
+    pub fn rotated_at(&self) -> Option<Timestamp> {
+        self.annotations.get(annotation::ROTATED_AT)?.parse().ok()
+    }
+
+    pub fn previous_login(&self) -> Option<&str> {
+        self.annotations
+            .get(annotation::PREVIOUS_LOGIN)
+            .map(String::as_str)
+    }
+
+    pub fn handled_nonce(&self) -> Option<&str> {
+        self.annotations
+            .get(annotation::HANDLED_ROTATE)
+            .map(String::as_str)
+    }
+
+    /// Whether every key that we publish stands there unchanged; further keys are the users' own.
+    pub fn holds(&self, wanted: &SecretData) -> bool {
+        wanted
+            .iter()
+            .all(|(key, value)| self.text(key) == Some(value.expose_secret()))
+    }
+}
+
+/// What is published for one credential.
+pub fn data(dsn: &Dsn, dsn_name: &str, engine: &str) -> SecretData {
+    let plain = |text: &str| SecretString::from(text);
+    let host = &dsn.address.primary.host;
+    let mut data = SecretData::from([
+        (key::DSN.to_owned(), dsn.keywords()),
+        (key::URI_DSN.to_owned(), dsn.uri()),
+        (key::READ_ONLY_URI_DSN.to_owned(), dsn.read_only_uri()),
+        (key::HOSTNAME.to_owned(), plain(host)),
+        (
+            key::PORT.to_owned(),
+            plain(&dsn.address.primary.port.to_string()),
+        ),
+        (key::DATABASE.to_owned(), plain(dsn.database.as_str())),
+        (
+            key::USERNAME.to_owned(),
+            plain(dsn.credential.login.as_str()),
+        ),
+        (key::PASSWORD.to_owned(), dsn.credential.password.clone()),
+        (
+            key::SSL_MODE.to_owned(),
+            plain(&dsn.address.ssl_mode.to_string()),
+        ),
+        (key::TYPE.to_owned(), plain("postgresql")),
+        (key::PROVIDER.to_owned(), plain(engine)),
+        (key::HOST.to_owned(), plain(host)),
+        (key::URI.to_owned(), dsn.uri()),
+        (key::JDBC_URI.to_owned(), dsn.jdbc_uri()),
+        (key::PGPASS.to_owned(), dsn.pgpass()),
+    ]);
+    if let Some(ca) = &dsn.address.ca {
+        data.insert(key::CA.to_owned(), plain(ca));
+    }
+    if dsn_name != key::DSN && !dsn_name.is_empty() {
+        data.insert(dsn_name.to_owned(), dsn.keywords());
+        data.insert(format!("uri_{dsn_name}"), dsn.uri());
+    }
+    data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Stored {
+        let map = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect()
+        };
+        Stored {
+            labels: map(labels),
+            annotations: map(annotations),
+            ..Stored::default()
+        }
+    }
+
+    #[test]
+    fn row_22_only_our_own_secret_is_ours() {
+        let ours = [(label::MANAGED_BY, label::CLAIM_MANAGER)];
+        let check = |labels, annotations, want| {
+            assert_eq!(stored(labels, annotations).owner("orders", "uid-1"), want);
+        };
+        check(&[], &[(annotation::CLAIM_UID, "uid-1")], Owner::Foreign);
+        check(&ours, &[(annotation::CLAIM_UID, "uid-1")], Owner::Ours);
+        check(&ours, &[], Owner::Unclaimed);
+        check(&ours, &[(annotation::CLAIM_UID, "uid-2")], Owner::Foreign);
+        let reborn = [
+            (annotation::CLAIM_UID, "uid-0"),
+            (annotation::CLAIM_NAME, "orders"),
+        ];
+        check(&ours, &reborn, Owner::Ours);
+    }
+
+    #[test]
+    fn an_edited_secret_offers_each_password_once() {
+        let mut secret = stored(&[], &[]);
+        for (key, value) in [
+            (key::PASSWORD, "edited"),
+            (key::URI_DSN, "postgres://clerk_a:kept@h/d"),
+            (key::DSN, "host=h user=clerk_a password=kept dbname=d"),
+        ] {
+            secret.data.insert(key.to_owned(), value.into());
+        }
+        let passwords = secret.passwords();
+        let texts: Vec<_> = passwords.iter().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(texts, ["kept", "edited"]);
+        assert_eq!(secret.login().as_deref(), Some("clerk_a"));
+    }
+}

@@ -1,0 +1,113 @@
+//! What a claim asks for, with every default filled in: the input of `decide` that users control.
+
+mod of_claim;
+
+use std::{collections::BTreeMap, time::Duration};
+
+pub use self::of_claim::{Error, deletes};
+use crate::{
+    mark::Mark,
+    names::{LoginPair, RoleName},
+    password::Policy,
+};
+
+/// The claim, as it is named in marks, Secrets and logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimId {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+}
+
+impl ClaimId {
+    pub fn mark(&self) -> Mark {
+        Mark::new(format!("{}/{}", self.namespace, self.name), &self.uid)
+    }
+
+    /// The key of the lock that every controller takes on the server before it changes anything
+    /// of this claim.
+    pub fn lock_key(&self) -> i64 {
+        crate::schedule::stable_hash(&self.uid).cast_signed()
+    }
+}
+
+/// When and how the credential is replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing {
+    pub period: Duration,
+    /// How long the previous login stays usable; `None`: until the next rotation takes it.
+    pub overlap: Option<Duration>,
+    /// How long live sessions may defer a rotation; `None`: for ever.
+    pub max_overlap: Option<Duration>,
+    pub is_paused: bool,
+    /// The value of the rotate annotation.
+    pub nonce: Option<String>,
+}
+
+/// How the claim's database came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It exists and belongs to somebody: the claim gets rights on it.
+    Adopt,
+    /// The claim makes it on a server and owns it.
+    Create,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wishes {
+    pub claim: ClaimId,
+    pub mode: Mode,
+    pub role: RoleName,
+    /// The owner role under its earlier name, where `userName` was changed.
+    pub former_role: Option<RoleName>,
+    pub timing: Timing,
+    pub extensions: Vec<String>,
+    /// Whether the claim itself listed them: then a missing one is reported.
+    pub are_extensions_explicit: bool,
+    /// `schema`, `name`, `value` of each system function (compatibility 8.5).
+    pub system_functions: Vec<SystemFunction>,
+    pub wants_replication: bool,
+    pub password: Policy,
+    pub secret: SecretShape,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemFunction {
+    pub schema: String,
+    pub name: String,
+    pub value: String,
+}
+
+impl SystemFunction {
+    /// `prefix_name: value` is `prefix.name()`; the text before the first `_` is the schema.
+    pub fn of_key(key: &str, value: &str) -> Option<Self> {
+        let (schema, name) = key.split_once('_')?;
+        (!schema.is_empty() && !name.is_empty()).then(|| Self {
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
+    }
+}
+
+/// What the published Secret looks like beside the credential.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SecretShape {
+    pub name: String,
+    pub dsn_name: String,
+    pub engine: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// Whether the Secret goes with the claim (`Delete`), and so carries an owner reference.
+    pub is_owned: bool,
+}
+
+impl Wishes {
+    pub fn logins(&self) -> LoginPair {
+        LoginPair::of_role(&self.role)
+    }
+
+    pub fn former_logins(&self) -> Option<LoginPair> {
+        self.former_role.as_ref().map(LoginPair::of_role)
+    }
+}

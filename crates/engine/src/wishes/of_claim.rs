@@ -1,0 +1,151 @@
+//! Reads a claim's wishes out of its spec, the server's defaults and the configuration.
+
+use api::{
+    claim::{DatabaseClaim, DatabaseClaimStatus},
+    config::{Complexity, Config},
+};
+
+use super::{ClaimId, SecretShape, SystemFunction, Wishes};
+use crate::{
+    ErrorClass,
+    names::{self, LoginPair, RoleName},
+    password::Policy,
+    place::{Choice, Defaults, Place},
+    timing,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("userName: {0}")]
+    UserName(names::Error),
+    #[error(transparent)]
+    Timing(#[from] timing::Error),
+    #[error("the claim has no {0}; it was not read from an API server")]
+    Metadata(&'static str),
+}
+
+impl Error {
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::UserName(_) | Self::Timing(_) => ErrorClass::InvalidSpec,
+            Self::Metadata(_) => ErrorClass::Bug,
+        }
+    }
+}
+
+/// What the reclaim policy says when nobody says anything.
+const RETAIN: &str = "Retain";
+
+impl ClaimId {
+    pub fn of(claim: &DatabaseClaim) -> Result<Self, Error> {
+        let metadata = &claim.metadata;
+        Ok(Self {
+            namespace: metadata
+                .namespace
+                .clone()
+                .ok_or(Error::Metadata("namespace"))?,
+            name: metadata.name.clone().ok_or(Error::Metadata("name"))?,
+            uid: metadata.uid.clone().ok_or(Error::Metadata("UID"))?,
+        })
+    }
+}
+
+impl Wishes {
+    pub fn of(claim: &DatabaseClaim, choice: &Choice, config: &Config) -> Result<Self, Error> {
+        let spec = &claim.spec;
+        let defaults = match &choice.place {
+            Place::Server(server) => Some(&server.defaults),
+            Place::Source { .. } => None,
+        };
+        let role = RoleName::try_from(spec.user_name.clone()).map_err(Error::UserName)?;
+        let listed = spec.extensions.clone();
+        let listed_by_server = || defaults.and_then(|defaults| defaults.extensions.clone());
+        Ok(Self {
+            claim: ClaimId::of(claim)?,
+            mode: choice.mode,
+            former_role: former_role(claim.status.as_ref(), &role),
+            timing: timing::timing(claim, config, defaults)?,
+            are_extensions_explicit: listed.is_some(),
+            extensions: listed
+                .or_else(listed_by_server)
+                .unwrap_or_else(|| config.default_extensions.clone()),
+            system_functions: config
+                .system_functions
+                .iter()
+                .filter_map(|(key, value)| SystemFunction::of_key(key, value))
+                .collect(),
+            wants_replication: wants_replication(claim, &choice.place),
+            password: match config.password.complexity {
+                Complexity::Enabled => Policy::Complex {
+                    length: config.password.min_length.into(),
+                },
+                Complexity::Disabled => Policy::Plain,
+            },
+            secret: secret_shape(claim, defaults),
+            role,
+        })
+    }
+}
+
+/// Whether deleting the claim removes what it made.
+pub fn deletes(claim: &DatabaseClaim, server: Option<&Defaults>) -> bool {
+    let own = claim.spec.reclaim_policy.as_deref();
+    let inherited = server.and_then(|server| server.reclaim_policy.as_deref());
+    own.or(inherited).unwrap_or(RETAIN) != RETAIN
+}
+
+/// Replication needs the consent of a server; an adopted database is the tenant's own.
+fn wants_replication(claim: &DatabaseClaim, place: &Place) -> bool {
+    let is_allowed = match place {
+        Place::Server(server) => server.policy.allow_replication,
+        Place::Source { .. } => true,
+    };
+    claim.spec.enable_replication_role == Some(true) && is_allowed
+}
+
+/// The owner role that status names, where it is not the one wished for. A claim of the original
+/// has only its login there.
+fn former_role(status: Option<&DatabaseClaimStatus>, role: &RoleName) -> Option<RoleName> {
+    let status = status?;
+    let recorded = status.server.as_ref().and_then(|server| {
+        server
+            .former_owner_roles
+            .last()
+            .cloned()
+            .or_else(|| server.owner_role.clone())
+    });
+    let from_login = || {
+        let login = status
+            .active_db
+            .as_ref()?
+            .connection_info
+            .as_ref()?
+            .user_name
+            .clone()?;
+        let role = login
+            .strip_suffix("_a")
+            .or_else(|| login.strip_suffix("_b"))?
+            .to_owned();
+        Some(role)
+    };
+    let recorded = RoleName::try_from(recorded.or_else(from_login)?).ok()?;
+    let is_same = recorded == *role || LoginPair::of_role(role).contains(recorded.as_str());
+    (!is_same).then_some(recorded)
+}
+
+fn secret_shape(claim: &DatabaseClaim, server: Option<&Defaults>) -> SecretShape {
+    let template = claim.spec.secret_template.clone().unwrap_or_default();
+    SecretShape {
+        name: claim.secret_name().to_owned(),
+        dsn_name: claim.spec.dsn_name.clone().unwrap_or_default(),
+        engine: claim
+            .spec
+            .type_
+            .clone()
+            .filter(|engine| !engine.is_empty())
+            .unwrap_or_else(|| "postgres".to_owned()),
+        labels: template.labels,
+        annotations: template.annotations,
+        is_owned: deletes(claim, server),
+    }
+}
