@@ -41,7 +41,7 @@ fn progress(what: &str) {
 
 /// Returns `path`, after running `make` on a temporary name beside it if it does not exist.
 /// Several test binaries may come here at once: one makes it, the others wait for its lock.
-fn cached(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+pub(crate) fn cached(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path.to_owned());
     }

@@ -8,6 +8,7 @@ pub mod control_plane;
 pub mod http;
 pub mod names;
 pub mod pki;
+pub mod postgres;
 pub mod process;
 pub mod wait;
 

@@ -24,6 +24,7 @@ pub use builder::{Lifetime, ProcessBuilder};
 pub use ports::{free_port, with_free_ports};
 pub use run_as::RunAs;
 pub use workdir::Workdir;
+pub(crate) use workdir::write_private;
 
 /// How often exit and readiness are looked at.
 pub const POLL: Duration = Duration::from_millis(10);

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::lchown;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use nix::unistd::{Gid, Uid, User, geteuid};
@@ -28,6 +29,13 @@ impl RunAs {
             }
         }
         anyhow::bail!("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
+    }
+
+    /// A command that runs `program` under this account.
+    pub fn command(self, program: &Path) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(self.setpriv_args()).arg("--").arg(program);
+        command
     }
 
     /// Arguments of setpriv(1).

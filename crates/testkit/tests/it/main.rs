@@ -1,3 +1,4 @@
 //! The test bed tested: it starts, it fails when it should, and it leaves nothing behind.
 
 mod control_plane;
+mod postgres;
