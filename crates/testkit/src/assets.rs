@@ -4,6 +4,7 @@
 //! stderr; whatever can't be had is an error that names what to install.
 
 pub mod control_plane;
+pub mod controller;
 pub mod helm;
 pub mod postgres;
 pub(crate) mod tools;

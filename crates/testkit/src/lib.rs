@@ -5,12 +5,19 @@
 
 pub mod assets;
 pub mod control_plane;
+pub mod controller;
+pub mod env;
+pub mod fault_proxy;
 pub mod http;
+pub mod load;
 pub mod names;
 pub mod pki;
 pub mod postgres;
+pub mod prober;
 pub mod process;
 pub mod wait;
+
+pub use env::{TestEnv, env};
 
 /// Makes rustls use ring. Without it two providers would be possible and rustls would panic.
 pub fn install_crypto_provider() {

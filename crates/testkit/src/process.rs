@@ -20,6 +20,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+pub(crate) use builder::last_lines;
 pub use builder::{Lifetime, ProcessBuilder};
 pub use ports::{free_port, with_free_ports};
 pub use run_as::RunAs;
@@ -29,7 +30,7 @@ pub(crate) use workdir::write_private;
 /// How often exit and readiness are looked at.
 pub const POLL: Duration = Duration::from_millis(10);
 
-/// How long [`Process::stop`] waits for the process to end by itself.
+/// How long [`Process::stop`] waits for the process to end by itself, unless told otherwise.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A child process that has been ready once.
@@ -40,6 +41,7 @@ pub struct Process {
     child: Mutex<Child>,
     log: PathBuf,
     stop_signal: Signal,
+    stop_deadline: Duration,
     lifetime: Lifetime,
     /// Held so that the directory outlives the process.
     _workdir: Arc<Workdir>,
@@ -66,7 +68,7 @@ impl Process {
     /// Asks the process to end, waits, and kills its group if it does not.
     pub async fn stop(&self) -> Result<ExitStatus> {
         self.signal(self.stop_signal)?;
-        if let Ok(status) = self.exited_within(STOP_DEADLINE).await {
+        if let Ok(status) = self.exited_within(self.stop_deadline).await {
             return Ok(status);
         }
         tracing::warn!(

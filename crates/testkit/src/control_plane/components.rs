@@ -16,6 +16,9 @@ use crate::{http, names};
 /// How long one readiness request may take; the next follows at once.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// kube-apiserver would wait a minute for watches to end; its state is in etcd, so it need not.
+const DRAIN: Duration = Duration::from_millis(500);
+
 /// Certificates and tokens, also written to files for the components.
 pub(super) struct Keys {
     ca: String,
@@ -163,7 +166,7 @@ fn api_server(component: &Component, etcd_url: &str, audit: Audit, port: u16) ->
             "--service-cluster-ip-range=10.0.0.0/24",
             "--allow-privileged=true",
         ])
-        .arg("--shutdown-delay-duration=0s");
+        .stop_deadline(DRAIN);
     match audit {
         Audit::Off => builder,
         Audit::Metadata => builder

@@ -6,13 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::{POLL, Process, RunAs, Workdir, spawner};
+use super::{POLL, Process, RunAs, STOP_DEADLINE, Workdir, spawner};
 use crate::wait::DEADLINE;
 
 /// Lines of a failed process's log that its error shows.
@@ -36,6 +36,7 @@ pub struct ProcessBuilder {
     env: Vec<(OsString, OsString)>,
     run_as: Option<RunAs>,
     stop_signal: Signal,
+    stop_deadline: Duration,
     lifetime: Lifetime,
 }
 
@@ -49,6 +50,7 @@ impl ProcessBuilder {
             env: Vec::new(),
             run_as: None,
             stop_signal: Signal::SIGTERM,
+            stop_deadline: STOP_DEADLINE,
             lifetime: Lifetime::default(),
         }
     }
@@ -80,6 +82,13 @@ impl ProcessBuilder {
     #[must_use]
     pub fn stop_signal(mut self, signal: Signal) -> Self {
         self.stop_signal = signal;
+        self
+    }
+
+    /// How long [`Process::stop`] waits before it kills.
+    #[must_use]
+    pub fn stop_deadline(mut self, deadline: Duration) -> Self {
+        self.stop_deadline = deadline;
         self
     }
 
@@ -138,6 +147,7 @@ impl ProcessBuilder {
             child: Mutex::new(child),
             log,
             stop_signal: self.stop_signal,
+            stop_deadline: self.stop_deadline,
             lifetime: self.lifetime,
             _workdir: Arc::clone(workdir),
         })
