@@ -1,1 +1,31 @@
-//! postgres
+//! Observes and changes PostgreSQL for db-controller: answers the engine's questions, carries out
+//! its steps, proves a login before it is published.
+//! Decides nothing: what is asked and what is done comes from `engine`. Knows no Kubernetes.
+
+mod sql;
+
+mod error;
+mod timeouts;
+
+mod connect;
+mod pool;
+mod session;
+mod verifier;
+
+mod contents;
+mod observe;
+
+mod apply;
+mod fence;
+mod populate;
+
+pub use self::{
+    connect::log_in,
+    error::{Error, Kind},
+    fence::Locked,
+    pool::Pool,
+    populate::Failure,
+    session::Session,
+    timeouts::Timeouts,
+    verifier::Verifier,
+};

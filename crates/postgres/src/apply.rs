@@ -1,0 +1,260 @@
+//! Carries out the engine's steps on a server. Neighbouring steps go to the server as one message
+//! and so as one transaction; `CREATE DATABASE` and `DROP DATABASE` go alone.
+//! Judges nothing: what was observed only tells as whom a step must be done.
+
+mod acting;
+mod database;
+mod title;
+
+use engine::{
+    catalog::Catalog,
+    mark::Mark,
+    names::{Login, RoleName},
+    step::ServerStep,
+};
+
+use self::acting::{Acting, Reach};
+use crate::{
+    error::Error,
+    session::Session,
+    sql::{Ident, Literal, Sql, sql},
+};
+
+impl Session {
+    /// Does the steps in their order. `catalog` is what this server last answered; a step that it
+    /// no longer fits fails with `ErrorClass::Conflict` and changes nothing.
+    pub async fn apply(&mut self, steps: &[ServerStep], catalog: &Catalog) -> Result<(), Error> {
+        for message in messages(steps, catalog) {
+            let Message { titles, statements } = message;
+            let outcome = self.run(statements).await;
+            outcome.map_err(|kind| self.error(kind, titles.join(", ")))?;
+        }
+        Ok(())
+    }
+
+    /// Gives what `login` owns in this session's database to `role`, and takes away the rights it
+    /// was granted here. What it owned in other databases stays.
+    pub async fn reassign_owned(
+        &mut self,
+        login: &Login,
+        role: &RoleName,
+        catalog: &Catalog,
+    ) -> Result<(), Error> {
+        let acting = Acting::of(catalog);
+        let statements = acting.as_role(login.as_str(), Reach::Become, hand_over(login, role));
+        let outcome = self.run(statements).await;
+        outcome.map_err(|kind| {
+            let title = format!("giving what {login} owns in {} to {role}", self.database());
+            self.error(kind, title)
+        })
+    }
+}
+
+/// Statements of one step that belong together.
+enum Piece {
+    /// May share a transaction with the neighbours.
+    Shared(Vec<Sql>),
+    /// A message of its own.
+    Alone(Vec<Sql>),
+}
+
+#[derive(Default)]
+struct Message {
+    titles: Vec<String>,
+    statements: Vec<Sql>,
+}
+
+fn messages(steps: &[ServerStep], catalog: &Catalog) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let mut shared = Message::default();
+    for step in steps {
+        for piece in pieces(step, catalog) {
+            match piece {
+                Piece::Shared(statements) => {
+                    let title = title::of(step);
+                    if shared.titles.last() != Some(&title) {
+                        shared.titles.push(title);
+                    }
+                    shared.statements.extend(statements);
+                }
+                Piece::Alone(statements) => {
+                    messages.push(std::mem::take(&mut shared));
+                    messages.push(Message {
+                        titles: vec![title::of(step)],
+                        statements,
+                    });
+                }
+            }
+        }
+    }
+    messages.push(shared);
+    messages.retain(|message| !message.statements.is_empty());
+    messages
+}
+
+fn pieces(step: &ServerStep, catalog: &Catalog) -> Vec<Piece> {
+    match step {
+        ServerStep::CreateDatabase { database } => vec![Piece::Alone(vec![sql!(
+            "CREATE DATABASE {name}",
+            name = Ident(database.as_str())
+        )])],
+        ServerStep::DropDatabase { database } => database::dropping(database, catalog),
+        // The door is closed before the sessions are ended, or an application would walk in again.
+        ServerStep::DropLogin { login, role } => vec![
+            Piece::Alone(vec![sql!(
+                "ALTER ROLE {name} NOLOGIN",
+                name = Ident(login.as_str())
+            )]),
+            Piece::Shared(dropping_login(login, role, catalog)),
+        ],
+        step => vec![Piece::Shared(shared(step, catalog))],
+    }
+}
+
+fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
+    match step {
+        ServerStep::CreateOwner { role, mark } => {
+            let name = Ident(role.as_str());
+            let create = sql!("CREATE ROLE {name} NOLOGIN", name = name);
+            vec![create, marking(role.as_str(), mark)]
+        }
+        ServerStep::CreateLogin { login, role, mark } => {
+            let (name, owner) = (Ident(login.as_str()), Ident(role.as_str()));
+            let create = sql!(
+                "CREATE ROLE {name} NOLOGIN IN ROLE {owner}",
+                name = name,
+                owner = owner
+            );
+            vec![
+                create,
+                assuming(login.as_str(), role),
+                marking(login.as_str(), mark),
+            ]
+        }
+        ServerStep::JoinOwner { login, role } => vec![granting(role.as_str(), login)],
+        ServerStep::AssumeOwner { login, role } => vec![assuming(login.as_str(), role)],
+        ServerStep::RenameOwner { from, to } => renaming(from, to, catalog),
+        ServerStep::MarkOwner { role, mark } => vec![marking(role.as_str(), mark)],
+        ServerStep::MarkLogin { login, mark } => vec![marking(login.as_str(), mark)],
+        ServerStep::OwnDatabase {
+            database,
+            role,
+            mark,
+        } => {
+            let mut statements = database::owning(database, role, mark, catalog);
+            statements.push(marking(role.as_str(), mark));
+            statements
+        }
+        ServerStep::AllowReplication { login, through_rds } => vec![if *through_rds {
+            granting("rds_replication", login)
+        } else {
+            sql!(
+                "ALTER ROLE {name} REPLICATION",
+                name = Ident(login.as_str())
+            )
+        }],
+        ServerStep::RevokeReplication { login, through_rds } => vec![if *through_rds {
+            sql!(
+                "REVOKE rds_replication FROM {name}",
+                name = Ident(login.as_str())
+            )
+        } else {
+            sql!(
+                "ALTER ROLE {name} NOREPLICATION",
+                name = Ident(login.as_str())
+            )
+        }],
+        ServerStep::Retire { login } => vec![sql!(
+            "ALTER ROLE {name} NOLOGIN PASSWORD NULL",
+            name = Ident(login.as_str())
+        )],
+        ServerStep::Terminate { login } => {
+            Acting::of(catalog).as_role(login.as_str(), Reach::Become, vec![ending_sessions(login)])
+        }
+        ServerStep::DropOwner { role } => {
+            vec![sql!(
+                "DROP ROLE IF EXISTS {name}",
+                name = Ident(role.as_str())
+            )]
+        }
+        // Not shared: see `pieces`.
+        ServerStep::CreateDatabase { .. }
+        | ServerStep::DropDatabase { .. }
+        | ServerStep::DropLogin { .. } => Vec::new(),
+    }
+}
+
+fn granting(role: &str, login: &Login) -> Sql {
+    sql!(
+        "GRANT {role} TO {name}",
+        role = Ident(role),
+        name = Ident(login.as_str())
+    )
+}
+
+fn assuming(login: &str, role: &RoleName) -> Sql {
+    sql!(
+        "ALTER ROLE {name} SET role TO {role}",
+        name = Ident(login),
+        role = Literal(role.as_str()),
+    )
+}
+
+/// The server follows memberships and ownership by itself, but a `role` setting is only a text.
+fn renaming(from: &RoleName, to: &RoleName, catalog: &Catalog) -> Vec<Sql> {
+    let rename = sql!(
+        "ALTER ROLE {from} RENAME TO {to}",
+        from = Ident(from.as_str()),
+        to = Ident(to.as_str()),
+    );
+    let followers = catalog
+        .roles
+        .iter()
+        .filter(|(_, role)| role.session_role.as_deref() == Some(from.as_str()));
+    let follow = followers.map(|(name, _)| assuming(name, to));
+    std::iter::once(rename).chain(follow).collect()
+}
+
+fn marking(role: &str, mark: &Mark) -> Sql {
+    sql!(
+        "COMMENT ON ROLE {name} IS {mark}",
+        name = Ident(role),
+        mark = Literal(&mark.to_string()),
+    )
+}
+
+fn ending_sessions(login: &Login) -> Sql {
+    sql!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {login}",
+        login = Literal(login.as_str()),
+    )
+}
+
+/// Everything in this database that `login` owns or may do.
+fn hand_over(login: &Login, role: &RoleName) -> Vec<Sql> {
+    let (login, role) = (Ident(login.as_str()), Ident(role.as_str()));
+    vec![
+        sql!(
+            "REASSIGN OWNED BY {login} TO {role}",
+            login = login,
+            role = role
+        ),
+        sql!("DROP OWNED BY {login}", login = login),
+    ]
+}
+
+fn dropping_login(login: &Login, role: &RoleName, catalog: &Catalog) -> Vec<Sql> {
+    // All are told to go before the first is waited for.
+    let waiting = sql!(
+        "SELECT pg_terminate_backend(pid, 500) FROM pg_stat_activity WHERE usename = {login}",
+        login = Literal(login.as_str()),
+    );
+    let mut work = vec![ending_sessions(login), waiting];
+    // Without the owner role nobody could take over what the login owns, and nothing is lost.
+    if catalog.roles.contains_key(role.as_str()) {
+        work.extend(hand_over(login, role));
+    }
+    let mut statements = Acting::of(catalog).as_role(login.as_str(), Reach::Become, work);
+    statements.push(sql!("DROP ROLE {name}", name = Ident(login.as_str())));
+    statements
+}

@@ -1,0 +1,28 @@
+//! What a step does, in a few words for errors.
+
+use engine::step::ServerStep;
+
+pub(super) fn of(step: &ServerStep) -> String {
+    match step {
+        ServerStep::CreateOwner { role, .. } => format!("creating owner role {role}"),
+        ServerStep::CreateLogin { login, .. } => format!("creating login {login}"),
+        ServerStep::JoinOwner { login, role } => format!("making {login} a member of {role}"),
+        ServerStep::AssumeOwner { login, role } => format!("letting {login} run as {role}"),
+        ServerStep::RenameOwner { from, to } => format!("renaming owner role {from} to {to}"),
+        ServerStep::MarkOwner { role, .. } => format!("marking owner role {role}"),
+        ServerStep::MarkLogin { login, .. } => format!("marking login {login}"),
+        ServerStep::CreateDatabase { database } => format!("creating database {database}"),
+        ServerStep::OwnDatabase { database, role, .. } => {
+            format!("giving database {database} to {role}")
+        }
+        ServerStep::AllowReplication { login, .. } => format!("allowing {login} to replicate"),
+        ServerStep::RevokeReplication { login, .. } => {
+            format!("taking replication from {login}")
+        }
+        ServerStep::Retire { login } => format!("retiring login {login}"),
+        ServerStep::Terminate { login } => format!("ending the sessions of {login}"),
+        ServerStep::DropLogin { login, .. } => format!("dropping login {login}"),
+        ServerStep::DropDatabase { database } => format!("dropping database {database}"),
+        ServerStep::DropOwner { role } => format!("dropping owner role {role}"),
+    }
+}

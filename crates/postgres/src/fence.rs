@@ -1,0 +1,98 @@
+//! The fence of a rotation: a claim's lock lives in the very session that changes its passwords.
+//! Who loses the session loses the lock, and can change nothing any more.
+
+use std::ops::{Deref, DerefMut};
+
+use engine::{mark::Mark, names::Login};
+
+use crate::{
+    error::{Error, Kind},
+    session::Session,
+    sql::{Ident, Literal, sql},
+    verifier::Verifier,
+};
+
+/// A session that holds a claim's lock. Dropped, it closes, and the server frees the lock.
+pub struct Locked {
+    session: Session,
+    key: i64,
+}
+
+impl Session {
+    /// Waits for a claim's lock, at most as long as `Timeouts::lock`. Locks are seen by sessions
+    /// of the same database only (manual section 13.3.5), so all controllers must take them
+    /// through the same home database.
+    pub async fn lock(mut self, key: i64) -> Result<Locked, Error> {
+        let statement = sql!("SELECT pg_advisory_lock({key})", key = key);
+        match self.run([statement]).await {
+            Ok(()) => {
+                self.mark_locked();
+                Ok(Locked { session: self, key })
+            }
+            Err(Kind::LockTimeout) => Err(self.error(Kind::Fenced, "locking the claim")),
+            Err(kind) => Err(self.error(kind, "locking the claim")),
+        }
+    }
+}
+
+impl Locked {
+    /// Gives the login its password, by verifier, and says in its mark on what that was based.
+    pub async fn set_password(
+        &mut self,
+        login: &Login,
+        verifier: &Verifier,
+        mark: &Mark,
+    ) -> Result<(), Error> {
+        let name = Ident(login.as_str());
+        let statements = [
+            sql!(
+                "ALTER ROLE {name} LOGIN PASSWORD {verifier}",
+                name = name,
+                verifier = verifier.literal(),
+            ),
+            sql!(
+                "COMMENT ON ROLE {name} IS {mark}",
+                name = name,
+                mark = Literal(&mark.to_string()),
+            ),
+        ];
+        let outcome = self.session.run(statements).await;
+        outcome.map_err(|kind| {
+            let kind = match kind {
+                // invalid_parameter_value, feature_not_supported
+                Kind::Refused(code) if matches!(code.as_str(), "22023" | "0A000") => {
+                    Kind::RefusedVerifier
+                }
+                kind => kind,
+            };
+            self.error(kind, format!("setting the password of {login}"))
+        })
+    }
+
+    /// Frees the lock and keeps the session.
+    pub async fn unlock(self) -> Result<Session, Error> {
+        let Self { mut session, key } = self;
+        let statement = sql!("SELECT pg_advisory_unlock({key})", key = key);
+        match session.run([statement]).await {
+            Ok(()) => {
+                session.mark_unlocked();
+                Ok(session)
+            }
+            Err(kind) => Err(session.error(kind, "unlocking the claim")),
+        }
+    }
+}
+
+impl Deref for Locked {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+}

@@ -1,0 +1,173 @@
+//! What a server says about one claim's roles and database: one statement, one JSON document.
+//! Reads `pg_roles`, never `pg_authid`: an admin that is no superuser sees no passwords.
+
+use std::collections::BTreeMap;
+
+use engine::{
+    catalog::{Admin, Catalog, Database, Question, Role, Session as LoginSession},
+    names::Login,
+};
+use serde::Deserialize;
+
+use crate::{
+    error::{Error, Kind},
+    session::Session,
+    sql::{Array, Keyword, Literal, Sql, sql},
+};
+
+/// From here on, membership has the options INHERIT and SET apart (release notes of 16).
+pub(crate) const MEMBERSHIP_OPTIONS: u32 = 160_000;
+
+impl Session {
+    /// Asks for everything that a decision about a claim needs from its server.
+    pub async fn observe(&mut self, question: &Question) -> Result<Catalog, Error> {
+        let statement = statement(question, self.version());
+        let outcome = self.ask::<Answer>(statement).await;
+        outcome
+            .and_then(Answer::into_catalog)
+            .map_err(|kind| self.error(kind, format!("observing database {}", question.database)))
+    }
+}
+
+fn statement(question: &Question, version: u32) -> Sql {
+    let Question {
+        roles,
+        logins,
+        database,
+    } = question;
+    let can_set = Keyword(if version >= MEMBERSHIP_OPTIONS {
+        "SET"
+    } else {
+        "MEMBER"
+    });
+    sql!(
+        "SELECT json_build_object(
+  'version', current_setting('server_version_num')::int,
+  'admin', (
+    SELECT json_build_object(
+      'name', rolname,
+      'is_superuser', rolsuper,
+      'can_create_roles', rolcreaterole,
+      'can_create_databases', rolcreatedb)
+    FROM pg_roles WHERE rolname = current_user),
+  'roles', (
+    SELECT coalesce(json_object_agg(r.rolname, json_build_object(
+      'can_login', r.rolcanlogin,
+      'is_superuser', r.rolsuper,
+      'has_replication', r.rolreplication,
+      'member_of', ARRAY(
+        SELECT DISTINCT g.rolname::text COLLATE \"C\"
+        FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+        WHERE m.member = r.oid AND coalesce((to_jsonb(m)->>'set_option')::bool, true)
+        ORDER BY 1),
+      'session_role', (
+        SELECT substr(setting, 6) FROM unnest(r.rolconfig) AS setting
+        WHERE starts_with(setting, 'role=')),
+      'comment', shobj_description(r.oid, 'pg_authid'),
+      'admin_is_member', pg_has_role(r.oid, '{can_set}'))), '{{}}')
+    FROM pg_roles r WHERE r.rolname = ANY ({roles})),
+  'database', (
+    SELECT json_build_object(
+      'owner', pg_get_userbyid(datdba),
+      'comment', shobj_description(oid, 'pg_database'),
+      'admin_owns', pg_has_role(datdba, '{can_set}'))
+    FROM pg_database WHERE datname = {database}),
+  'sessions', (
+    SELECT coalesce(json_agg(json_build_object(
+      'login', usename, 'pid', pid, 'client', host(client_addr)) ORDER BY pid), '[]')
+    FROM pg_stat_activity WHERE usename = ANY ({logins})),
+  'has_rds_replication', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'),
+  'has_rds_superuser', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser')
+)::text",
+        can_set = can_set,
+        roles = Array::of(roles.iter().map(String::as_str)),
+        database = Literal(database.as_str()),
+        logins = Array::of(logins.iter().map(Login::as_str)),
+    )
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    version: u32,
+    #[serde(with = "AdminAnswer")]
+    admin: Admin,
+    roles: BTreeMap<String, RoleAnswer>,
+    database: Option<DatabaseAnswer>,
+    sessions: Vec<SessionAnswer>,
+    has_rds_replication: bool,
+    has_rds_superuser: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Admin")]
+struct AdminAnswer {
+    name: String,
+    is_superuser: bool,
+    can_create_roles: bool,
+    can_create_databases: bool,
+}
+
+#[derive(Deserialize)]
+struct RoleAnswer(#[serde(with = "RoleFields")] Role);
+
+#[derive(Deserialize)]
+#[serde(remote = "Role")]
+struct RoleFields {
+    can_login: bool,
+    is_superuser: bool,
+    has_replication: bool,
+    member_of: Vec<String>,
+    session_role: Option<String>,
+    comment: Option<String>,
+    admin_is_member: bool,
+}
+
+#[derive(Deserialize)]
+struct DatabaseAnswer(#[serde(with = "DatabaseFields")] Database);
+
+#[derive(Deserialize)]
+#[serde(remote = "Database")]
+struct DatabaseFields {
+    owner: String,
+    comment: Option<String>,
+    admin_owns: bool,
+}
+
+#[derive(Deserialize)]
+struct SessionAnswer {
+    login: String,
+    pid: i32,
+    client: Option<String>,
+}
+
+impl Answer {
+    fn into_catalog(self) -> Result<Catalog, Kind> {
+        let Self {
+            version,
+            admin,
+            roles,
+            database,
+            sessions,
+            has_rds_replication,
+            has_rds_superuser,
+        } = self;
+        let roles = roles
+            .into_iter()
+            .map(|(name, RoleAnswer(role))| (name, role));
+        let sessions = sessions
+            .into_iter()
+            .map(|SessionAnswer { login, pid, client }| {
+                let login = Login::try_from(login).map_err(|err| Kind::Answer(err.to_string()))?;
+                Ok(LoginSession { login, pid, client })
+            });
+        Ok(Catalog {
+            version,
+            admin,
+            roles: roles.collect(),
+            database: database.map(|DatabaseAnswer(database)| database),
+            sessions: sessions.collect::<Result<_, Kind>>()?,
+            has_rds_replication,
+            has_rds_superuser,
+        })
+    }
+}
