@@ -10,6 +10,7 @@ pub mod postgres;
 pub(crate) mod tools;
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -23,6 +24,21 @@ pub fn workspace() -> PathBuf {
 /// Where everything built or fetched is kept.
 pub fn cache() -> PathBuf {
     workspace().join("target/testbed")
+}
+
+/// `folder`, or one in `/var/tmp` if the account that PostgreSQL runs under can't get there, as
+/// below `/root`.
+pub fn reachable(folder: &Path) -> PathBuf {
+    let is_open = |folder: &Path| {
+        folder
+            .metadata()
+            .map_or(true, |metadata| metadata.permissions().mode() & 0o001 != 0)
+    };
+    if !nix::unistd::geteuid().is_root() || folder.ancestors().all(is_open) {
+        return folder.to_owned();
+    }
+    let below = folder.strip_prefix("/").unwrap_or(folder);
+    Path::new("/var/tmp/db-controller-testbed").join(below)
 }
 
 /// Builds and fetches all there is.

@@ -133,7 +133,8 @@ impl ControlPlane {
         audit::read(&self.workdir.join(audit::LOG))
     }
 
-    pub fn pids(&self) -> Vec<u32> {
+    /// All processes, clients before the servers that they use.
+    pub fn processes(&self) -> Vec<&Process> {
         let Self {
             access: _,
             controller_manager,
@@ -141,9 +142,10 @@ impl ControlPlane {
             etcd,
             workdir: _,
         } = self;
-        let mut pids: Vec<u32> = controller_manager.iter().map(Process::pid).collect();
-        pids.extend([apiserver.process().pid(), etcd.pid()]);
-        pids
+        controller_manager
+            .iter()
+            .chain([apiserver.process(), etcd])
+            .collect()
     }
 
     /// Ends everything in order.

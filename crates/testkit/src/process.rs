@@ -2,7 +2,7 @@
 //!
 //! A process gets its own group, writes its output to a file in its work directory, and carries a
 //! parent-death signal, so that neither a panic nor Ctrl-C nor SIGKILL of the tests leaves it
-//! behind. [`Lifetime::Detached`] switches that off for `cargo xtask up`.
+//! behind. `cargo xtask up` starts them as [`Lifetime::Detached`] and then forgets them.
 //! It knows nothing of what it runs: ports, readiness and flags belong to the callers.
 
 mod builder;
@@ -24,8 +24,7 @@ pub(crate) use builder::last_lines;
 pub use builder::{Lifetime, ProcessBuilder};
 pub use ports::{free_port, with_free_ports};
 pub use run_as::RunAs;
-pub use workdir::Workdir;
-pub(crate) use workdir::write_private;
+pub use workdir::{Workdir, write_private};
 
 /// How often exit and readiness are looked at.
 pub const POLL: Duration = Duration::from_millis(10);
@@ -42,7 +41,6 @@ pub struct Process {
     log: PathBuf,
     stop_signal: Signal,
     stop_deadline: Duration,
-    lifetime: Lifetime,
     /// Held so that the directory outlives the process.
     _workdir: Arc<Workdir>,
 }
@@ -136,7 +134,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.lifetime == Lifetime::Detached || !self.is_running() {
+        if !self.is_running() {
             return;
         }
         // Nothing can be awaited here; whoever wants an orderly end calls `stop` first.

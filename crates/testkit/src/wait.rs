@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 /// Generous on purpose: it bounds a hang, it measures nothing.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 
 const POLL: Duration = Duration::from_millis(20);
 

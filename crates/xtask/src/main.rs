@@ -1,1 +1,59 @@
-fn main() {}
+//! Developer commands: `cargo xtask <command>`. One module per command, no logic of the product.
+#![allow(
+    clippy::print_stdout,
+    reason = "a developer command speaks to a person"
+)]
+
+mod crds;
+mod down;
+mod local;
+mod setup;
+mod test;
+mod tidy;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of db-controller")]
+enum Command {
+    /// Build or fetch every program that the tests run
+    Setup,
+    /// Start control plane, PostgreSQL and controller in the background
+    Up,
+    /// End what `up` started
+    Down,
+    /// Run all tests on shared servers
+    Test(test::Args),
+    /// Write the CRDs into config/ and the chart
+    Crds(crds::Args),
+    /// Check the rules of the repository and print its figures
+    Tidy,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    testkit::install_crypto_provider();
+    match run(Command::parse()).await {
+        Ok(code) => code,
+        Err(err) => {
+            eprintln!("error: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Setup => setup::run().await?,
+        Command::Up => up::run().await?,
+        Command::Down => down::run().await?,
+        Command::Test(args) => return test::run(args).await,
+        Command::Crds(args) => crds::run(&args)?,
+        Command::Tidy => tidy::run()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

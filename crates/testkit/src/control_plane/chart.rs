@@ -19,6 +19,8 @@ pub struct InstalledChart {
     namespace: String,
     /// The ServiceAccount that the Deployment would run under.
     pub service_account: String,
+    /// The config file that the Deployment would mount.
+    pub config: String,
     objects: Vec<DynamicObject>,
 }
 
@@ -34,6 +36,7 @@ impl ClusterAccess {
         let yaml = render(release.to_owned(), ns.to_owned(), values.to_owned()).await?;
         let rendered = objects::parse(&yaml)?;
         let service_account = service_account_of(&rendered)?;
+        let config = config_of(&rendered)?;
         let client = self.client().await?;
         let objects: Vec<_> = rendered
             .into_iter()
@@ -45,6 +48,7 @@ impl ClusterAccess {
         Ok(InstalledChart {
             namespace: ns.to_owned(),
             service_account,
+            config,
             objects,
         })
     }
@@ -96,4 +100,13 @@ fn service_account_of(objects: &[DynamicObject]) -> Result<String> {
             account.map(ResourceExt::name_any)
         })
         .context("the chart has no ServiceAccount")
+}
+
+fn config_of(objects: &[DynamicObject]) -> Result<String> {
+    let mut maps = objects
+        .iter()
+        .filter(|object| objects::kind(object) == "ConfigMap");
+    maps.find_map(|map| map.data.get("data")?.get("config.yaml")?.as_str())
+        .map(ToOwned::to_owned)
+        .context("the chart has no ConfigMap with a config.yaml")
 }

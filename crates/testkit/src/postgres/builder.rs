@@ -16,11 +16,20 @@ use crate::names;
 use crate::pki::Authority;
 use crate::process::{Lifetime, RunAs, Workdir, with_free_ports};
 
+/// Whether connections are encrypted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Tls {
+    #[default]
+    Off,
+    Offered,
+    Demanded,
+}
+
 /// Builder of a [`PostgresServer`].
 #[derive(Debug, Clone)]
 pub struct PostgresBuilder {
     major: u32,
-    is_tls: bool,
+    tls: Tls,
     is_durable: bool,
     settings: Vec<(String, String)>,
     lifetime: Lifetime,
@@ -31,7 +40,7 @@ impl Default for PostgresBuilder {
     fn default() -> Self {
         Self {
             major: DEFAULT_MAJOR,
-            is_tls: false,
+            tls: Tls::default(),
             is_durable: false,
             settings: Vec::new(),
             lifetime: Lifetime::default(),
@@ -50,7 +59,14 @@ impl PostgresBuilder {
     /// Only TLS is accepted, under a certificate of a CA made for this server.
     #[must_use]
     pub fn with_tls(mut self) -> Self {
-        self.is_tls = true;
+        self.tls = Tls::Demanded;
+        self
+    }
+
+    /// Plain connections are accepted as well, and are what DSNs ask for.
+    #[must_use]
+    pub fn offering_tls(mut self) -> Self {
+        self.tls = Tls::Offered;
         self
     }
 
@@ -124,10 +140,10 @@ impl PostgresBuilder {
         let template = Template::of(&binaries)?;
         let data = workdir.join("data");
         template.copy_to(&data, account)?;
-        let ca_file = if self.is_tls {
-            Some(add_certificates(&data, workdir)?)
-        } else {
-            None
+        let ca_file = match self.tls {
+            Tls::Off => None,
+            Tls::Offered => add_certificates(&data, workdir).map(|_| None)?,
+            Tls::Demanded => Some(add_certificates(&data, workdir)?),
         };
         self.write_config(&data)?;
         if let Some(account) = account {
@@ -145,7 +161,7 @@ impl PostgresBuilder {
 
     fn write_config(&self, data: &Path) -> Result<()> {
         let durable = if self.is_durable { "on" } else { "off" };
-        let tls = if self.is_tls { "on" } else { "off" };
+        let tls = if self.tls == Tls::Off { "off" } else { "on" };
         let mut lines = vec![
             ("listen_addresses".to_owned(), "127.0.0.1,::1".to_owned()),
             ("unix_socket_directories".to_owned(), String::new()),
@@ -164,7 +180,11 @@ impl PostgresBuilder {
         for (name, value) in lines {
             writeln!(config, "{name} = '{}'", value.replace('\'', "''"))?;
         }
-        let connection = if self.is_tls { "hostssl" } else { "host" };
+        let connection = if self.tls == Tls::Demanded {
+            "hostssl"
+        } else {
+            "host"
+        };
         fs::write(
             data.join("pg_hba.conf"),
             format!("{connection} all all all scram-sha-256\n"),

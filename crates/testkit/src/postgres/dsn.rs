@@ -81,8 +81,7 @@ impl Dsn {
         );
         for (index, (name, value)) in parameters.iter().enumerate() {
             let separator = if index == 0 { '?' } else { '&' };
-            url.push(separator);
-            url.push_str(&format!("{name}={}", encode(value)));
+            url = format!("{url}{separator}{name}={}", encode(value));
         }
         SecretString::from(url)
     }

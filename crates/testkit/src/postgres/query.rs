@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, ValueRef};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,11 +51,11 @@ fn as_text(row: &PgRow) -> Result<Vec<Option<String>>> {
     (0..row.len())
         .map(|index| {
             let value = row.try_get_raw(index)?;
-            let text = value.as_str().map_err(|err| anyhow::anyhow!(err));
-            match sqlx::ValueRef::is_null(&value) {
-                true => Ok(None),
-                false => Ok(Some(text?.to_owned())),
+            if value.is_null() {
+                return Ok(None);
             }
+            let text = value.as_str().map_err(|err| anyhow::anyhow!(err))?;
+            Ok(Some(text.to_owned()))
         })
         .collect()
 }

@@ -23,7 +23,7 @@ const LAST_LINES: usize = 15;
 pub enum Lifetime {
     #[default]
     WithParent,
-    /// Survives us; `cargo xtask down` ends it by its pid.
+    /// Survives us if its [`Process`] is given to [`std::mem::forget`]: dropping it kills it.
     Detached,
 }
 
@@ -148,7 +148,6 @@ impl ProcessBuilder {
             log,
             stop_signal: self.stop_signal,
             stop_deadline: self.stop_deadline,
-            lifetime: self.lifetime,
             _workdir: Arc::clone(workdir),
         })
     }

@@ -78,7 +78,7 @@ impl Drop for Workdir {
 }
 
 /// Writes a file of mode 0600.
-pub(crate) fn write_private(path: &Path, content: &str) -> Result<()> {
+pub fn write_private(path: &Path, content: &str) -> Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
 

@@ -1,0 +1,41 @@
+//! `cargo xtask test`: all tests of the workspace, on one set of servers.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use testkit::assets::{self, controller};
+use testkit::env::{ENV_VARIABLE, Servers};
+
+use crate::setup;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Handed on to `cargo test`, such as `-p postgres` or `-- a_name`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+pub(crate) async fn run(args: Args) -> Result<ExitCode> {
+    let Args { rest } = args;
+    setup::run().await?;
+    let binary = tokio::task::spawn_blocking(controller::binary).await??;
+    let servers = Servers::start().await?;
+    let file = tempfile::NamedTempFile::new().context("no temporary file")?;
+    servers.write_file(file.path())?;
+
+    let mut tests = Command::new("cargo");
+    tests
+        .current_dir(assets::workspace())
+        .args(["test", "--workspace"])
+        .args(rest)
+        .env(ENV_VARIABLE, file.path())
+        .env(controller::CONTROLLER_VARIABLE, binary);
+    let status = tokio::task::spawn_blocking(move || tests.status()).await?;
+    servers.stop().await?;
+    let status = status.context("cannot run cargo test")?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

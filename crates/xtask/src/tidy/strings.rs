@@ -1,0 +1,108 @@
+//! Texts that belong into one place: exposed secrets, the API group, SQL.
+
+use super::Complaint;
+use super::sources::Source;
+
+/// What is looked for in a line of code, and where it may be.
+struct Rule {
+    needles: &'static [&'static str],
+    /// Starts of paths.
+    allowed: &'static [&'static str],
+    advice: &'static str,
+}
+
+/// Built from two parts, so that this file does not contain what it looks for.
+const RULES: [Rule; 4] = [
+    Rule {
+        needles: &[concat!(".expose", "_secret()")],
+        allowed: &[
+            "crates/engine/src/password.rs",
+            "crates/engine/src/dsn",
+            "crates/postgres/src/verifier.rs",
+            "crates/postgres/src/connect.rs",
+            "crates/controller/src/publish.rs",
+            "crates/testkit/",
+            "crates/xtask/src/up.rs",
+        ],
+        advice: "a plaintext password is seen only by the modules that tidy lists",
+    },
+    Rule {
+        needles: &[concat!("persistance", ".atlas.infoblox.com")],
+        allowed: &["crates/api/"],
+        advice: "use the constants of api::names",
+    },
+    Rule {
+        needles: &[
+            concat!("\"SEL", "ECT "),
+            concat!("\"INS", "ERT INTO "),
+            concat!("\"DEL", "ETE FROM "),
+            concat!("\"ALT", "ER "),
+            concat!("\"CRE", "ATE "),
+            concat!("\"DR", "OP "),
+            concat!("\"GRA", "NT "),
+            concat!("\"REV", "OKE "),
+        ],
+        allowed: &["crates/postgres/", "crates/testkit/", "crates/xtask/"],
+        advice: "SQL is written only in crates/postgres",
+    },
+    Rule {
+        needles: &[concat!("Assert", "SqlSafe(")],
+        allowed: &[
+            "crates/postgres/src/sql.rs",
+            "crates/testkit/",
+            "crates/xtask/",
+        ],
+        advice: "dynamic SQL is built only in crates/postgres/src/sql.rs",
+    },
+];
+
+pub(super) fn check(sources: &[Source]) -> Vec<Complaint> {
+    sources
+        .iter()
+        .filter(|source| !source.is_test())
+        .flat_map(complaints)
+        .collect()
+}
+
+fn complaints(source: &Source) -> Vec<Complaint> {
+    let is_bound = |rule: &&Rule| {
+        !rule
+            .allowed
+            .iter()
+            .any(|start| source.path.starts_with(start))
+    };
+    let mut complaints = Vec::new();
+    for rule in RULES.iter().filter(is_bound) {
+        for (number, line) in source.code() {
+            if rule.needles.iter().any(|needle| line.contains(needle)) {
+                complaints.push(format!("{}:{number}: {}", source.path, rule.advice));
+            }
+        }
+    }
+    complaints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &str, text: &str) -> usize {
+        complaints(&Source {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        })
+        .len()
+    }
+
+    #[test]
+    fn sql_is_refused_outside_postgres_but_not_in_tests_and_comments() {
+        let sql = "let x = \"DROP ROLE r\";\n";
+        assert_eq!(check("crates/engine/src/a.rs", sql), 1);
+        assert_eq!(check("crates/postgres/src/a.rs", sql), 0);
+        assert_eq!(check("crates/engine/src/a.rs", &format!("// {sql}")), 0);
+        assert_eq!(
+            check("crates/engine/src/a.rs", &format!("#[cfg(test)]\n{sql}")),
+            0
+        );
+    }
+}
