@@ -10,7 +10,7 @@ use crate::setup;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Handed on to `cargo test`, such as `-p postgres` or `-- a_name`
+    /// Handed on to `cargo test`: `cargo xtask test -p db-controller-testkit -- prober`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
@@ -23,10 +23,14 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let file = tempfile::NamedTempFile::new().context("no temporary file")?;
     servers.write_file(file.path())?;
 
+    let names_packages = rest
+        .iter()
+        .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
     let mut tests = Command::new("cargo");
     tests
         .current_dir(assets::workspace())
-        .args(["test", "--workspace"])
+        .arg("test")
+        .args((!names_packages).then_some("--workspace"))
         .args(rest)
         .env(ENV_VARIABLE, file.path())
         .env(controller::CONTROLLER_VARIABLE, binary);

@@ -43,6 +43,12 @@ pub struct Binaries {
     pub controller_manager: Component,
 }
 
+/// The Kubernetes version that the test bed stands for, without `v`.
+pub fn version() -> String {
+    let (major, minor, patch) = KUBERNETES;
+    format!("{major}.{minor}.{patch}")
+}
+
 /// Finds the components, building what is not given.
 pub fn binaries() -> Result<Binaries> {
     let given = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
@@ -107,10 +113,11 @@ fn build(folder: &Path, output: &Path) -> Result<()> {
 
 /// Without a version kubectl refuses to talk to the server.
 fn linker_flags() -> String {
-    let (major, minor, patch) = KUBERNETES;
+    let (major, minor, _) = KUBERNETES;
+    let version = version();
     let package = "k8s.io/component-base/version";
     format!(
-        "-s -w -X {package}.gitVersion=v{major}.{minor}.{patch} \
+        "-s -w -X {package}.gitVersion=v{version} \
          -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
     )
 }

@@ -8,7 +8,7 @@ use kube::api::DynamicObject;
 use kube::discovery::Scope;
 
 use super::{ClusterAccess, objects};
-use crate::assets::{helm, tools, workspace};
+use crate::assets::{control_plane, helm, tools, workspace};
 
 /// Kinds that only make sense with nodes, or that [`ClusterAccess::install_crds`] has put there.
 const LEFT_OUT: [&str; 2] = ["Deployment", "CustomResourceDefinition"];
@@ -74,7 +74,13 @@ async fn render(release: String, ns: String, values: String) -> Result<String> {
             Command::new(helm)
                 .args(["template", &release])
                 .arg(workspace().join("charts/db-controller"))
-                .args(["--namespace", &ns, "--values"])
+                .args([
+                    "--kube-version",
+                    &control_plane::version(),
+                    "--namespace",
+                    &ns,
+                    "--values",
+                ])
                 .arg(file.path()),
         )
     };

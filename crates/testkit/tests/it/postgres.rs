@@ -53,10 +53,7 @@ async fn tls_is_demanded_and_verified() -> Result<()> {
     let dsn = server.superuser();
     let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     assert_eq!(query_one(&dsn.url(), sql).await?, "t");
-    let plain = dsn
-        .url()
-        .expose_secret()
-        .replace("verify%2Dfull", "disable");
+    let plain = dsn.url().expose_secret().replace("verify-full", "disable");
     assert!(
         query_one(&SecretString::from(plain), "SELECT 1")
             .await
