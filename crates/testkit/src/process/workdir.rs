@@ -65,7 +65,7 @@ impl Workdir {
     pub fn keep(&self) {
         self.is_kept.store(true, Ordering::Relaxed);
         // Only tells later runs not to clean up; without it the directory just goes earlier.
-        let _ = fs::write(RUN_ROOT.join(KEEP_MARKER), "");
+        let _ = fs::write(self.join(KEEP_MARKER), "");
     }
 }
 
@@ -100,15 +100,19 @@ static RUN_ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
     base.join(std::process::id().to_string())
 });
 
+/// Another run may be cleaning up as well, so nothing here is an error; either of the two wins.
 fn remove_left_behind(base: &Path) {
-    let Ok(entries) = fs::read_dir(base) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let is_alive = Path::new("/proc").join(entry.file_name()).exists();
-        if !is_alive && !entry.path().join(KEEP_MARKER).exists() {
-            // Another run may be cleaning up as well; either of the two wins.
-            let _ = fs::remove_dir_all(entry.path());
+    let children = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    for run in children(base) {
+        if Path::new("/proc").join(run.file_name()).exists() {
+            continue;
         }
+        for workdir in children(&run.path()) {
+            if !workdir.path().join(KEEP_MARKER).exists() {
+                let _ = fs::remove_dir_all(workdir.path());
+            }
+        }
+        // Fails, as it should, while something in it is kept.
+        let _ = fs::remove_dir(run.path());
     }
 }
