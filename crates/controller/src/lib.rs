@@ -1,1 +1,22 @@
-//! controller
+//! Reconcilers, scheduling, leadership and metrics of db-controller.
+//! Decides nothing about databases (that is `engine`) and writes no SQL (that is `postgres`).
+
+pub mod claim;
+pub mod config_file;
+pub mod context;
+pub mod error;
+pub mod events;
+pub mod hook;
+pub mod lease;
+pub mod limits;
+pub mod merge_patch;
+pub mod metrics;
+pub mod publish;
+pub mod role_claim;
+pub mod run;
+pub mod serve;
+pub mod server;
+pub mod watch;
+
+pub use context::Settings;
+pub use run::{Options, run};

@@ -19,7 +19,6 @@ pub struct Known<'a> {
     pub recorded_version: Option<&'a str>,
     pub rotated_at: Option<Timestamp>,
     pub handled_nonce: Option<&'a str>,
-    pub deferred_since: Option<Timestamp>,
     /// Whether logins wait for the end of their overlap.
     pub has_previous: bool,
     pub check_every: Duration,
@@ -96,7 +95,6 @@ mod tests {
             recorded_version: Some("7"),
             rotated_at: Some(made),
             handled_nonce: None,
-            deferred_since: None,
             has_previous: false,
             check_every: Duration::from_mins(10),
             checked_at: None,

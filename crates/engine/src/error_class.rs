@@ -44,7 +44,10 @@ impl ErrorClass {
         };
         match self {
             Self::InvalidSpec => None,
-            Self::Forbidden | Self::Bug => Some(Duration::from_mins(5)),
+            Self::Bug => Some(Duration::from_mins(5)),
+            // An admin's new password must be seen soon; nobody tells us that a Secret which is
+            // not ours has changed.
+            Self::Forbidden => Some((exponential() * 5).min(Duration::from_mins(5))),
             Self::Blocked => Some(Duration::from_secs(30)),
             Self::Conflict if attempt <= 3 => Some(Duration::from_millis(50)),
             Self::Conflict | Self::Unavailable | Self::Transient => Some(exponential()),

@@ -77,6 +77,12 @@ pub enum ServerStep {
         login: Login,
         role: RoleName,
     },
+    /// Deletion of a claim on an adopted database: what the owner role owns in the connected
+    /// database goes to `to`, the database's owner, and its rights there are taken back.
+    HandOver {
+        role: RoleName,
+        to: String,
+    },
     DropDatabase {
         database: DatabaseName,
     },

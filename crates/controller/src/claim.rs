@@ -1,0 +1,183 @@
+//! The reconciler of DatabaseClaims: observe, decide, apply, report.
+
+mod admin;
+mod apply;
+mod delete;
+mod happening;
+mod ignored;
+mod inputs;
+mod observe;
+mod report;
+mod rotate;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use api::{claim::DatabaseClaim, names::finalizer};
+use engine::{agenda::Agenda, error_class::ErrorClass, schedule};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::controller::Action,
+};
+use tracing::Instrument;
+
+pub(crate) use self::{admin::server_dsn, apply::version};
+use self::{inputs::Inputs, report::Outcome};
+use crate::{context::Scope, error::Error};
+
+/// Brings one claim to what it asks for, as far as that is possible now. Never fails: what went
+/// wrong stands in the claim's status, and decides when it is looked at again.
+pub async fn reconcile(claim: Arc<DatabaseClaim>, scope: Arc<Scope>) -> Result<Action, Infallible> {
+    let claim = scope.context.memory.freshest(claim);
+    if claim.class() != scope.context.settings.class {
+        return Ok(Action::await_change());
+    }
+    let span = tracing::info_span!(
+        "claim",
+        claim = %format!("{}/{}", claim.namespace().unwrap_or_default(), claim.name_any()),
+        uid = claim.metadata.uid.as_deref().unwrap_or_default(),
+        generation = claim.metadata.generation,
+    );
+    let timer = scope.context.metrics.reconcile.start("databaseclaim");
+    let action = if claim.metadata.deletion_timestamp.is_some() {
+        delete::reconcile(&claim, &scope).instrument(span).await
+    } else {
+        pass(&claim, &scope).instrument(span).await
+    };
+    drop(timer);
+    Ok(action)
+}
+
+/// One pass over a living claim.
+async fn pass(claim: &DatabaseClaim, scope: &Scope) -> Action {
+    let context = &scope.context;
+    let uid = claim.uid().unwrap_or_default();
+    let outcome = match Inputs::of(claim, scope) {
+        Ok(inputs) => {
+            let now = context.now();
+            match inputs.known(claim, scope).agenda(now) {
+                Agenda::Idle { until } => {
+                    return Action::requeue(schedule::until(now, until));
+                }
+                Agenda::Work { proves } => work(claim, scope, &inputs, proves).await,
+            }
+        }
+        Err(err) => Err(err),
+    };
+    let action = next(claim, scope, &uid, &outcome);
+    report::report(claim, scope, outcome).await;
+    action
+}
+
+/// Everything that speaks to a server, under its bounds.
+async fn work(
+    claim: &DatabaseClaim,
+    scope: &Scope,
+    inputs: &Inputs,
+    proves: bool,
+) -> Result<Outcome, Error> {
+    let context = &scope.context;
+    ensure_finalizer(claim, scope).await?;
+    let admin = admin::dsn(context, claim, &inputs.choice.place).await?;
+    let connections = inputs.connections(&context.config.load());
+    let permit = context
+        .limits
+        .enter(&admin.address.to_string(), connections)
+        .await?;
+    // The semaphore is never closed.
+    let worker = context
+        .workers
+        .acquire()
+        .await
+        .map_err(|_| Error::SecretMoved)?;
+    let outcome = apply::apply(claim, scope, inputs, &admin, proves).await;
+    permit.learn(&outcome);
+    drop(worker);
+    outcome
+}
+
+/// When the claim is looked at again.
+fn next(
+    claim: &DatabaseClaim,
+    scope: &Scope,
+    uid: &str,
+    outcome: &Result<Outcome, Error>,
+) -> Action {
+    let (context, now) = (&scope.context, scope.context.now());
+    match outcome {
+        Ok(outcome) => {
+            context.memory.update(uid, |memory| {
+                memory.attempts = 0;
+                memory.checked_at = Some(now);
+            });
+            let check = schedule::next_check(now, context.config.load().drift_check_period, uid);
+            let until = outcome.next.map_or(check, |next| next.min(check));
+            Action::requeue(schedule::until(now, until))
+        }
+        Err(err) => {
+            let attempts = context
+                .memory
+                .update(uid, |memory| memory.attempts += 1)
+                .attempts;
+            let class = err.class();
+            let wait = match err {
+                Error::CircuitOpen { wait, .. } => Some(*wait),
+                _ => class.retry_after(attempts),
+            };
+            let error = crate::error::chain(err);
+            match class {
+                ErrorClass::Bug => tracing::error!(error, class = class.reason(), "pass failed"),
+                ErrorClass::Conflict => tracing::debug!(error, "observing again"),
+                _ if attempts == 1 => {
+                    tracing::warn!(error, class = class.reason(), "pass failed");
+                }
+                _ => tracing::debug!(error, class = class.reason(), attempts, "pass failed"),
+            }
+            wait.map_or_else(Action::await_change, |wait| {
+                Action::requeue(jittered(wait, claim.metadata.uid.as_deref()))
+            })
+        }
+    }
+}
+
+/// Up to a fifth more, always the same for one claim.
+fn jittered(wait: Duration, uid: Option<&str>) -> Duration {
+    wait + schedule::stable_part(uid.unwrap_or_default(), wait / 5)
+}
+
+async fn ensure_finalizer(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
+    if claim
+        .finalizers()
+        .iter()
+        .any(|name| name == finalizer::CLAIM)
+    {
+        return Ok(());
+    }
+    let mut finalizers = claim.finalizers().to_vec();
+    finalizers.push(finalizer::CLAIM.to_owned());
+    set_finalizers(claim, scope, &finalizers).await
+}
+
+/// Replaces the list on the version that was read, so that nobody else's entry is lost.
+async fn set_finalizers(
+    claim: &DatabaseClaim,
+    scope: &Scope,
+    finalizers: &[String],
+) -> Result<(), Error> {
+    let claims = Api::<DatabaseClaim>::namespaced(
+        scope.context.client.clone(),
+        &claim.namespace().unwrap_or_default(),
+    );
+    let patch = serde_json::json!({
+        "metadata": { "finalizers": finalizers, "resourceVersion": claim.resource_version() }
+    });
+    claims
+        .patch_metadata(
+            &claim.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(patch),
+        )
+        .await
+        .map(|_| ())
+        .map_err(Error::kubernetes("take the claim's finalizer"))
+}

@@ -1,0 +1,95 @@
+//! The admin's connection string: what the claim or server says, completed from its Secret.
+
+use api::claim::DatabaseClaim;
+use engine::{
+    dsn::{Credential, Dsn},
+    names::Login,
+    place::{AdminLogin, Place, SecretName, Server},
+    source::{self, SecretData},
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{context::Context, error::Error, publish};
+
+/// Reads what is needed, at the moment when it is needed: a changed admin password is seen by the
+/// next attempt.
+pub(super) async fn dsn(
+    context: &Context,
+    claim: &DatabaseClaim,
+    place: &Place,
+) -> Result<Dsn, Error> {
+    match place {
+        Place::Server(server) => server_dsn(context, server).await,
+        Place::Source { dsn, secret } => {
+            let data = match secret {
+                Some(name) => Some(secret_data(context, name).await?),
+                None => None,
+            };
+            let request = source::Request {
+                dsn: dsn.as_deref(),
+                secret: data.as_ref(),
+                user_name: &claim.spec.user_name,
+                database_name: &claim.spec.database_name,
+            };
+            Ok(source::admin_dsn(
+                &request,
+                context.config.load().default_ssl_mode,
+            )?)
+        }
+    }
+}
+
+/// The admin's connection string for a server that is known to the controller.
+pub(crate) async fn server_dsn(context: &Context, server: &Server) -> Result<Dsn, Error> {
+    let name = &server.admin.secret;
+    let data = secret_data(context, name).await?;
+    let login = match &server.admin.login {
+        AdminLogin::Named(login) => login.clone(),
+        AdminLogin::InKey(key) => value(&data, name, key)?
+            .expose_secret()
+            .trim_end()
+            .to_owned(),
+    };
+    let password = value(&data, name, &server.admin.password_key)?;
+    let password = password
+        .expose_secret()
+        .trim_end_matches(['\r', '\n'])
+        .into();
+    let login = Login::try_from(login).map_err(|error| source::Error::Name {
+        field: "admin login",
+        error,
+    })?;
+    Ok(Dsn {
+        address: server.address.clone(),
+        database: server.database.clone(),
+        credential: Credential { login, password },
+    })
+}
+
+async fn secret_data(context: &Context, name: &SecretName) -> Result<SecretData, Error> {
+    let SecretName { namespace, name } = name;
+    let secrets = Api::<Secret>::namespaced(context.client.clone(), namespace);
+    let object = secrets
+        .get_opt(name)
+        .await
+        .map_err(Error::kubernetes("return the admin's Secret"))?;
+    let object = object.ok_or_else(|| Error::AdminSecretMissing {
+        namespace: namespace.clone(),
+        name: name.clone(),
+    })?;
+    Ok(publish::data(&object))
+}
+
+fn value<'a>(
+    data: &'a SecretData,
+    secret: &SecretName,
+    key: &str,
+) -> Result<&'a SecretString, Error> {
+    data.get(key).ok_or_else(|| Error::AdminSecretKey {
+        namespace: secret.namespace.clone(),
+        name: secret.name.clone(),
+        key: key.to_owned(),
+    })
+}

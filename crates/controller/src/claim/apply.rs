@@ -1,0 +1,378 @@
+//! Carries out what was decided, in its order, under the claim's lock on the server.
+
+use api::claim::DatabaseClaim;
+use engine::{
+    catalog::Catalog,
+    decide::{self, ContentsPlan, CredentialStep},
+    dsn::{Credential, Dsn},
+    names::Login,
+    observed::{Observed, Proof},
+    schedule, secret,
+    step::ServerStep,
+    wishes::Mode,
+};
+use postgres::{Locked, Session};
+
+use super::{
+    happening::Happening,
+    inputs::Inputs,
+    observe::{self, Target},
+    report::{Deferred, Outcome, Published},
+    rotate,
+};
+use crate::{
+    context::{Context, Scope},
+    error::Error,
+    publish::{self, Found, Publication},
+};
+
+/// One pass at the server. The lock is held on the very session that changes roles, so that a
+/// controller which loses the session loses the power to change them too.
+pub(super) async fn apply(
+    claim: &DatabaseClaim,
+    scope: &Scope,
+    inputs: &Inputs,
+    admin: &Dsn,
+    proves: bool,
+) -> Result<Outcome, Error> {
+    let context = &scope.context;
+    let database = observe::database(claim, inputs.choice.mode, admin)?;
+    let target = Target {
+        admin,
+        database: &database,
+    };
+    let session = context.admins.acquire(admin).await?;
+    let mut session = session.lock(inputs.wishes.claim.lock_key()).await?;
+    let mut pass = Pass {
+        claim,
+        context,
+        inputs,
+        target,
+        happenings: Vec::new(),
+    };
+    let outcome = pass.run(&mut session, proves).await?;
+    session.unlock().await?;
+    Ok(Outcome {
+        happenings: pass.happenings,
+        ..outcome
+    })
+}
+
+/// A pass under way.
+pub(super) struct Pass<'a> {
+    pub claim: &'a DatabaseClaim,
+    pub context: &'a Context,
+    pub inputs: &'a Inputs,
+    pub target: Target<'a>,
+    pub happenings: Vec<Happening>,
+}
+
+impl Pass<'_> {
+    async fn run(&mut self, session: &mut Locked, proves: bool) -> Result<Outcome, Error> {
+        let wishes = &self.inputs.wishes;
+        let found = publish::read(
+            &self.context.client,
+            &wishes.claim.namespace,
+            &wishes.secret.name,
+        )
+        .await?;
+        observe::check_owner(wishes, found.as_ref().map(|found| &found.stored))?;
+        let (proof, credential) = match &found {
+            Some(found) if proves => {
+                observe::prove(self.context, wishes, &found.stored, &self.target).await?
+            }
+            Some(found) => (Proof::NotAsked, published_credential(found)),
+            None => (Proof::NotAsked, None),
+        };
+        let catalog = session
+            .observe(&observe::question(wishes, self.target.database))
+            .await?;
+        let recorded = observe::recorded(self.claim);
+        let observed = observe::observed(found.as_ref(), catalog, proof, recorded);
+        let made_database = self.structure(session, &observed).await?;
+        let contents = self.contents(session, made_database).await?;
+        let published = self
+            .credential(session, &observed, found, credential)
+            .await?;
+        self.outcome(session, observed, contents, published, made_database)
+            .await
+    }
+
+    /// Roles and database. Returns whether the database was made now.
+    async fn structure(
+        &mut self,
+        session: &mut Locked,
+        observed: &Observed,
+    ) -> Result<bool, Error> {
+        let wishes = &self.inputs.wishes;
+        let steps = decide::structure(wishes, self.target.database, observed)?;
+        if steps.is_empty() {
+            return Ok(false);
+        }
+        session.apply(&steps, &observed.catalog).await?;
+        let makes = |step: &ServerStep| matches!(step, ServerStep::OwnDatabase { .. });
+        let made_database = steps.iter().any(makes);
+        if let Some(ServerStep::RenameOwner { from, to }) = steps.first() {
+            let (from, to) = (from.to_string(), to.to_string());
+            self.happenings.push(Happening::OwnerRenamed { from, to });
+        } else if self.was_provisioned() {
+            let what: Vec<_> = steps.iter().filter_map(made_again).collect();
+            if !what.is_empty() {
+                self.happenings.push(Happening::Repaired { what });
+            }
+        }
+        Ok(made_database)
+    }
+
+    fn was_provisioned(&self) -> bool {
+        self.claim
+            .status
+            .as_ref()
+            .is_some_and(|status| status.server.is_some())
+    }
+
+    /// Rights, extensions and functions. An adopted database is somebody else's to change too, so
+    /// it is compared each time; one of our own only when the claim changed.
+    async fn contents(
+        &mut self,
+        session: &mut Locked,
+        made_database: bool,
+    ) -> Result<ContentsPlan, Error> {
+        let wishes = &self.inputs.wishes;
+        let is_new = made_database || self.is_unsettled();
+        if wishes.mode == Mode::Create && !is_new {
+            return Ok(ContentsPlan::default());
+        }
+        if wishes.mode == Mode::Adopt {
+            return contents(session, wishes).await;
+        }
+        let mut inside = self
+            .context
+            .admins
+            .acquire(&self.target.admin_dsn())
+            .await?;
+        contents(&mut inside, wishes).await
+    }
+
+    fn is_unsettled(&self) -> bool {
+        use api::conditions::{self, Type};
+
+        let status = self.claim.status.as_ref();
+        let ready = status.and_then(|status| conditions::find(&status.conditions, Type::Ready));
+        ready.is_none_or(|ready| {
+            ready.status != "True" || ready.observed_generation != self.claim.metadata.generation
+        })
+    }
+
+    /// The credential: kept, repaired or replaced. Returns what is published now.
+    async fn credential(
+        &mut self,
+        session: &mut Locked,
+        observed: &Observed,
+        found: Option<Found>,
+        credential: Option<Credential>,
+    ) -> Result<Published, Error> {
+        let step = decide::credential(&self.inputs.wishes, observed, self.context.now());
+        match (step, found, credential) {
+            (
+                CredentialStep::Replace {
+                    idle,
+                    cause,
+                    base,
+                    needs_fence,
+                    ends_sessions,
+                },
+                found,
+                _,
+            ) => {
+                let order = rotate::Order {
+                    idle,
+                    cause,
+                    base,
+                    needs_fence,
+                    ends_sessions,
+                };
+                rotate::rotate(self, session, observed, found, order).await
+            }
+            (
+                CredentialStep::Defer {
+                    idle,
+                    cause,
+                    sessions,
+                },
+                Some(found),
+                Some(credential),
+            ) => {
+                let since = observed
+                    .recorded
+                    .deferred_since
+                    .unwrap_or_else(|| self.context.now());
+                let login = idle.login().clone();
+                let deferred = Deferred {
+                    login,
+                    cause,
+                    sessions,
+                    since,
+                };
+                let mut published = self.keep(observed, found, credential).await?;
+                if observed.recorded.deferred_since.is_none() {
+                    self.happenings.push(Happening::Deferred {
+                        login: deferred.login.clone(),
+                        sessions: deferred.sessions.clone(),
+                    });
+                }
+                published.deferred = Some(deferred);
+                Ok(published)
+            }
+            (CredentialStep::Restore { login }, Some(found), Some(credential)) => {
+                rotate::restore(self, session, &credential).await?;
+                self.happenings.push(Happening::PasswordRestored { login });
+                self.keep(observed, found, credential).await
+            }
+            (_, Some(found), Some(credential)) => self.keep(observed, found, credential).await,
+            // Without a Secret, or without a credential in it, a replacement is decided above.
+            (_, _, _) => Err(Error::SecretMoved),
+        }
+    }
+
+    /// Leaves the credential as it is, and mends the Secret around it where it differs.
+    async fn keep(
+        &mut self,
+        observed: &Observed,
+        found: Found,
+        credential: Credential,
+    ) -> Result<Published, Error> {
+        let wishes = &self.inputs.wishes;
+        let dsn = self.target.dsn(credential);
+        let data = secret::data(&dsn, &wishes.secret.dsn_name, &wishes.secret.engine);
+        let is_dressed = publish::is_dressed(&found, &wishes.claim, &wishes.secret);
+        let rotated_at = observed.rotated_at().unwrap_or_else(|| self.context.now());
+        if is_dressed && found.stored.holds(&data) {
+            return Ok(Published::of(&found, dsn.credential.login, rotated_at));
+        }
+        let publication = Publication {
+            generation: found.stored.generation().max(observed.recorded.generation),
+            rotated_at,
+            previous_login: found.stored.previous_login().map(str::to_owned),
+            handled_nonce: observed.handled_nonce().map(str::to_owned),
+        };
+        let written = publish::publish(
+            &self.context.client,
+            &wishes.claim,
+            &wishes.secret,
+            Some(&found),
+            &data,
+            &publication,
+        )
+        .await?;
+        let login = dsn.credential.login;
+        self.happenings
+            .push(if found.stored.rotated_at().is_none() {
+                Happening::TakenOver {
+                    login: login.to_string(),
+                }
+            } else {
+                Happening::SecretRepaired
+            });
+        Ok(Published::of(&written, login, rotated_at))
+    }
+
+    /// Step 9, and what the claim's status will say.
+    async fn outcome(
+        &mut self,
+        session: &mut Locked,
+        observed: Observed,
+        contents: ContentsPlan,
+        published: Published,
+        made_database: bool,
+    ) -> Result<Outcome, Error> {
+        let wishes = &self.inputs.wishes;
+        let now = self.context.now();
+        let catalog = observed.catalog.clone();
+        // Retirement looks at the Secret as it is now; a login that was just replaced is not due.
+        let after = Observed {
+            secret: Some(published.stored.clone()),
+            ..observed
+        };
+        let retirement = decide::retirement(wishes, &after, now);
+        let mut retired = Vec::new();
+        if !retirement.steps.is_empty() {
+            session.apply(&retirement.steps, &catalog).await?;
+            self.context.hook.reached(engine::rotation::Step::Retire);
+            retired = retirement.steps.iter().filter_map(retired_login).collect();
+            self.happenings.push(Happening::Retired {
+                logins: retired.clone(),
+            });
+        }
+        let due = schedule::due(
+            published.rotated_at,
+            wishes.timing.period,
+            &wishes.claim.uid,
+        );
+        let due = (!wishes.timing.is_paused).then_some(due);
+        let soon = || schedule::after(now, std::time::Duration::from_secs(30));
+        let waits = (published.deferred.is_some() || retirement.is_waiting).then(soon);
+        let next = if waits.is_some() { waits } else { due };
+        Ok(Outcome {
+            version: version(&catalog),
+            address: self.target.admin.address.clone(),
+            database: self.target.database.clone(),
+            database_created: made_database,
+            missing_extensions: contents.missing_extensions,
+            unreachable_objects: contents.unreachable_objects,
+            retired,
+            due,
+            next: [next, retirement.next].into_iter().flatten().min(),
+            published,
+            happenings: Vec::new(),
+        })
+    }
+}
+
+async fn contents(
+    session: &mut Session,
+    wishes: &engine::wishes::Wishes,
+) -> Result<ContentsPlan, Error> {
+    let seen = session
+        .observe_contents(&wishes.role, &wishes.extensions, &wishes.system_functions)
+        .await?;
+    let mut plan = decide::contents(wishes, &seen);
+    for failure in session.apply_contents(&plan.steps).await? {
+        if wishes.are_extensions_explicit {
+            plan.missing_extensions.push(failure.extension);
+        }
+    }
+    Ok(plan)
+}
+
+/// The credential as the Secret has it, unproved.
+fn published_credential(found: &Found) -> Option<Credential> {
+    let login = Login::try_from(found.stored.login()?).ok()?;
+    let password = found.stored.passwords().into_iter().next()?;
+    Some(Credential { login, password })
+}
+
+/// `16.4` of 160004.
+pub(crate) fn version(catalog: &Catalog) -> String {
+    format!("{}.{}", catalog.version / 10_000, catalog.version % 10_000)
+}
+
+fn made_again(step: &ServerStep) -> Option<String> {
+    match step {
+        ServerStep::CreateOwner { role, .. } => Some(format!("owner role {role}")),
+        ServerStep::CreateLogin { login, .. } => Some(format!("login {login}")),
+        ServerStep::JoinOwner { login, .. } => Some(format!("membership of {login}")),
+        ServerStep::AssumeOwner { login, .. } => Some(format!("role setting of {login}")),
+        ServerStep::CreateDatabase { database } => Some(format!("database {database}")),
+        _ => None,
+    }
+}
+
+fn retired_login(step: &ServerStep) -> Option<String> {
+    match step {
+        ServerStep::Retire { login } | ServerStep::DropLogin { login, .. } => {
+            Some(login.to_string())
+        }
+        _ => None,
+    }
+}

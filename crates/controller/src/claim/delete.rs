@@ -1,0 +1,218 @@
+//! The end of a claim. The finalizer always goes: neither a wrong spec nor a dead server holds it,
+//! and an Event says what stays behind.
+
+use api::{claim::DatabaseClaim, names::finalizer};
+use engine::{
+    error_class::ErrorClass,
+    names::{DatabaseName, LoginPair, RoleName},
+    place::Place,
+    secret::Owner,
+    step::ServerStep,
+    wishes::{ClaimId, Mode, deletes},
+};
+use kube::{ResourceExt, runtime::controller::Action};
+
+use super::{admin, inputs::Inputs, observe, set_finalizers};
+use crate::{
+    context::Scope,
+    error::{Error, chain},
+    publish,
+};
+
+/// Attempts at a server that does not answer, before what is there is left behind.
+const PATIENCE: u32 = 4;
+
+pub(super) async fn reconcile(claim: &DatabaseClaim, scope: &Scope) -> Action {
+    if !claim
+        .finalizers()
+        .iter()
+        .any(|name| name == finalizer::CLAIM)
+    {
+        return Action::await_change();
+    }
+    let uid = claim.uid().unwrap_or_default();
+    let memory = &scope.context.memory;
+    let (reason, note) = match end(claim, scope).await {
+        Ok(note) => note,
+        Err(err) => {
+            let attempts = memory.update(&uid, |memory| memory.attempts += 1).attempts;
+            let may_pass = !matches!(err.class(), ErrorClass::InvalidSpec | ErrorClass::Bug);
+            if may_pass && attempts < PATIENCE {
+                let wait = ErrorClass::Transient
+                    .retry_after(attempts)
+                    .unwrap_or_default();
+                return Action::requeue(wait);
+            }
+            (
+                "LeftBehind",
+                format!(
+                    "{}; it could not be removed: {}",
+                    remains(claim),
+                    chain(&err)
+                ),
+            )
+        }
+    };
+    let rest: Vec<_> = claim
+        .finalizers()
+        .iter()
+        .filter(|name| *name != finalizer::CLAIM)
+        .cloned()
+        .collect();
+    let events = &scope.context.events;
+    if reason == "LeftBehind" {
+        events.warning(claim, reason, &note).await;
+    } else {
+        events.normal(claim, reason, &note).await;
+    }
+    tracing::info!(reason, note, "claim ended");
+    match set_finalizers(claim, scope, &rest).await {
+        Err(Error::Kubernetes {
+            source: kube::Error::Api(status),
+            ..
+        }) if status.code == 404 => {
+            memory.forget(&uid);
+            Action::await_change()
+        }
+        Err(err) => {
+            tracing::debug!(error = chain(&err), "finalizer not removed yet");
+            Action::requeue(std::time::Duration::from_secs(1))
+        }
+        Ok(()) => {
+            memory.forget(&uid);
+            Action::await_change()
+        }
+    }
+}
+
+/// Removes what the reclaim policy says. Returns the Event that tells of it.
+async fn end(claim: &DatabaseClaim, scope: &Scope) -> Result<(&'static str, String), Error> {
+    let inputs = Inputs::of(claim, scope);
+    let defaults = match inputs.as_ref().map(|inputs| &inputs.choice.place) {
+        Ok(Place::Server(server)) => Some(&server.defaults),
+        _ => None,
+    };
+    if !deletes(claim, defaults) {
+        return Ok(("Retained", remains(claim)));
+    }
+    // Nothing was ever made for a claim that has no recorded server.
+    if claim
+        .status
+        .as_ref()
+        .is_some_and(|status| status.server.is_some())
+    {
+        drop_everything(claim, scope, &inputs?).await?;
+    }
+    delete_secret(claim, scope).await?;
+    Ok((
+        "Deleted",
+        "Secret, logins, owner role and what the claim made are gone".to_owned(),
+    ))
+}
+
+/// What of a claim stays when nobody removes it, by name.
+fn remains(claim: &DatabaseClaim) -> String {
+    let role = recorded_role(claim);
+    let database = recorded_database(claim);
+    format!(
+        "Secret {} and on the server role {role}, logins {role}_a and {role}_b and database {database} stay as they are",
+        claim.secret_name(),
+    )
+}
+
+fn recorded_role(claim: &DatabaseClaim) -> String {
+    let recorded = claim
+        .status
+        .as_ref()
+        .and_then(|status| status.server.as_ref()?.owner_role.clone());
+    recorded.unwrap_or_else(|| claim.spec.user_name.clone())
+}
+
+fn recorded_database(claim: &DatabaseClaim) -> String {
+    let status = claim.status.as_ref();
+    let active = status.and_then(|status| status.active_db.as_ref()?.connection_info.as_ref());
+    active
+        .and_then(|info| info.database_name.clone())
+        .unwrap_or_else(|| claim.spec.database_name.clone())
+}
+
+async fn drop_everything(
+    claim: &DatabaseClaim,
+    scope: &Scope,
+    inputs: &Inputs,
+) -> Result<(), Error> {
+    let context = &scope.context;
+    let named = |field| move |error| engine::source::Error::Name { field, error };
+    let role = RoleName::try_from(recorded_role(claim)).map_err(named("userName"))?;
+    let database =
+        DatabaseName::try_from(recorded_database(claim)).map_err(named("databaseName"))?;
+    let admin = admin::dsn(context, claim, &inputs.choice.place).await?;
+    let connections = inputs.connections(&context.config.load());
+    let _permit = context
+        .limits
+        .enter(&admin.address.to_string(), connections)
+        .await?;
+    let session = context.admins.acquire(&admin).await?;
+    let mut session = session.lock(inputs.wishes.claim.lock_key()).await?;
+    let mut wishes = inputs.wishes.clone();
+    wishes.role = role.clone();
+    let catalog = session
+        .observe(&observe::question(&wishes, &database))
+        .await?;
+    let mine = wishes.claim.mark();
+    let is_mine = |name: &str| {
+        let role = catalog.roles.get(name);
+        role.and_then(engine::catalog::Role::mark)
+            .is_some_and(|mark| mark.same_claim(&mine))
+    };
+    let mut steps = Vec::new();
+    let former = wishes.former_logins();
+    for pair in [Some(LoginPair::of_role(&role)), former]
+        .into_iter()
+        .flatten()
+    {
+        for login in pair
+            .both()
+            .into_iter()
+            .filter(|login| is_mine(login.as_str()))
+        {
+            steps.push(ServerStep::DropLogin {
+                login: login.clone(),
+                role: role.clone(),
+            });
+        }
+    }
+    let found = catalog.database.as_ref();
+    let made_it = found
+        .and_then(engine::catalog::Database::mark)
+        .is_some_and(|mark| mark.same_claim(&mine));
+    if inputs.choice.mode == Mode::Create && made_it {
+        steps.push(ServerStep::DropDatabase { database });
+    } else if is_mine(role.as_str())
+        && let Some(owner) = found.map(|database| database.owner.clone())
+    {
+        // What the application made in an adopted database is its owner's from now on.
+        steps.push(ServerStep::HandOver {
+            role: role.clone(),
+            to: owner,
+        });
+    }
+    if is_mine(role.as_str()) {
+        steps.push(ServerStep::DropOwner { role });
+    }
+    session.apply(&steps, &catalog).await?;
+    session.unlock().await?;
+    Ok(())
+}
+
+/// Deletes the Secret if it is the claim's.
+async fn delete_secret(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
+    let id = ClaimId::of(claim)?;
+    let client = &scope.context.client;
+    match publish::read(client, &id.namespace, claim.secret_name()).await? {
+        Some(found) if found.stored.owner(&id.name, &id.uid) == Owner::Ours => {
+            publish::delete(client, &id, &found).await
+        }
+        _ => Ok(()),
+    }
+}

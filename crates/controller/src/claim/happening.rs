@@ -1,0 +1,152 @@
+//! What a pass did, in words for Events.
+
+use engine::{catalog::Session, names::Login, rotation::Cause};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Happening {
+    Provisioned {
+        database: String,
+        secret: String,
+    },
+    TakenOver {
+        login: String,
+    },
+    Rotated {
+        login: Login,
+        cause: Cause,
+    },
+    PasswordRestored {
+        login: Login,
+    },
+    Repaired {
+        what: Vec<String>,
+    },
+    SecretRepaired,
+    Deferred {
+        login: Login,
+        sessions: Vec<Session>,
+    },
+    SessionsEnded {
+        login: Login,
+    },
+    Retired {
+        logins: Vec<String>,
+    },
+    OwnerRenamed {
+        from: String,
+        to: String,
+    },
+    NotConfirmed {
+        login: Login,
+    },
+}
+
+/// At most so many addresses are named in one note.
+const MAX_ADDRESSES: usize = 8;
+
+impl Happening {
+    pub(super) fn is_warning(&self) -> bool {
+        match self {
+            Self::Repaired { .. }
+            | Self::PasswordRestored { .. }
+            | Self::SecretRepaired
+            | Self::Deferred { .. }
+            | Self::SessionsEnded { .. }
+            | Self::NotConfirmed { .. } => true,
+            Self::Rotated { cause, .. } => {
+                matches!(cause, Cause::SecretDeleted | Cause::SecretEdited)
+            }
+            Self::Provisioned { .. }
+            | Self::TakenOver { .. }
+            | Self::Retired { .. }
+            | Self::OwnerRenamed { .. } => false,
+        }
+    }
+
+    /// The Event's reason.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Provisioned { .. } => "Provisioned",
+            Self::TakenOver { .. } => "TakenOver",
+            Self::Rotated { cause, .. } => match cause {
+                Cause::SecretDeleted => "SecretDeleted",
+                Cause::SecretEdited => "SecretEdited",
+                _ => "Rotated",
+            },
+            Self::PasswordRestored { .. } => "PasswordRestored",
+            Self::Repaired { .. } => "ServerRepaired",
+            Self::SecretRepaired => "SecretRepaired",
+            Self::Deferred { .. } => "RotationDeferred",
+            Self::SessionsEnded { .. } => "SessionsEnded",
+            Self::Retired { .. } => "LoginRetired",
+            Self::OwnerRenamed { .. } => "OwnerRenamed",
+            Self::NotConfirmed { .. } => "NotConfirmed",
+        }
+    }
+
+    /// The Event's note.
+    pub(super) fn note(&self) -> String {
+        match self {
+            Self::Provisioned { database, secret } => {
+                format!(
+                    "database {database} is ready; its connection strings are in Secret {secret}"
+                )
+            }
+            Self::TakenOver { login } => {
+                format!("taken over as it was; login {login} stays published, nothing was changed")
+            }
+            Self::Rotated { login, cause } => {
+                format!("login {login} is published now: {}", cause.sentence())
+            }
+            Self::PasswordRestored { login } => format!(
+                "the server refused the published password of login {login} and got it again: it was changed on the server, or the role was dropped"
+            ),
+            Self::Repaired { what } => {
+                format!("missing on the server and made again: {}", what.join(", "))
+            }
+            Self::SecretRepaired => {
+                "the Secret differed from what is published and was written again".to_owned()
+            }
+            Self::Deferred { login, sessions } => format!(
+                "the rotation waits: {} live sessions of the previous login {login} from {}",
+                sessions.len(),
+                addresses(sessions)
+            ),
+            Self::SessionsEnded { login } => {
+                format!("maxOverlap is over: the sessions of the previous login {login} were ended")
+            }
+            Self::Retired { logins } => {
+                format!(
+                    "the overlap is over; no longer usable: {}",
+                    logins.join(", ")
+                )
+            }
+            Self::OwnerRenamed { from, to } => {
+                format!(
+                    "owner role {from} is now {to}; logins of the old name work for one overlap more"
+                )
+            }
+            Self::NotConfirmed { login } => format!(
+                "the published password of login {login} was refused right after it was published, and was set again"
+            ),
+        }
+    }
+}
+
+/// The distinct addresses of sessions, for people.
+pub(super) fn addresses(sessions: &[Session]) -> String {
+    let mut all: Vec<&str> = sessions
+        .iter()
+        .map(|session| session.client.as_deref().unwrap_or("an unknown address"))
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    let more = all.len().saturating_sub(MAX_ADDRESSES);
+    all.truncate(MAX_ADDRESSES);
+    let list = all.join(", ");
+    if more > 0 {
+        format!("{list} and {more} more")
+    } else {
+        list
+    }
+}

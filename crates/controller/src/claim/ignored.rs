@@ -1,0 +1,69 @@
+//! Fields that a claim sets and that have no effect where it lives, so that nobody waits for them.
+
+use api::claim::DatabaseClaim;
+use engine::{place::Place, wishes::Mode};
+
+use super::inputs::Inputs;
+
+/// Names of the fields, with why they do nothing.
+pub(super) fn ignored_fields(claim: &DatabaseClaim, inputs: &Inputs) -> Option<String> {
+    let spec = &claim.spec;
+    let provider_fields = [
+        ("deletionPolicy", spec.deletion_policy.is_some()),
+        ("maxStorageGB", spec.max_storage_gb.is_some()),
+        ("minStorageGB", spec.min_storage_gb.is_some_and(|gb| gb > 0)),
+        (
+            "dbVersion",
+            spec.db_version
+                .as_ref()
+                .is_some_and(|version| !version.is_empty()),
+        ),
+        (
+            "shape",
+            spec.shape.as_ref().is_some_and(|shape| !shape.is_empty()),
+        ),
+        ("backupPolicy", spec.backup_policy.is_some()),
+        (
+            "restoreFrom",
+            spec.restore_from
+                .as_ref()
+                .is_some_and(|from| !from.is_empty()),
+        ),
+        (
+            "tags",
+            spec.tags.as_ref().is_some_and(|tags| !tags.is_empty()),
+        ),
+        (
+            "preferredMaintenanceWindow",
+            spec.preferred_maintenance_window
+                .as_ref()
+                .is_some_and(|window| !window.is_empty()),
+        ),
+    ];
+    let names: Vec<_> = provider_fields
+        .into_iter()
+        .filter_map(|(name, is_set)| is_set.then_some(name))
+        .collect();
+    let mut sentences = Vec::new();
+    if !names.is_empty() {
+        sentences.push(format!(
+            "{}: only for instances that a provider makes; this claim lives on an existing server",
+            names.join(", ")
+        ));
+    }
+    if inputs.choice.ignores_source {
+        sentences.push("sourceDataFrom: the claim runs on a database of its own".to_owned());
+    }
+    if inputs.choice.mode == Mode::Adopt && spec.server.is_some() {
+        sentences.push("server: the claim uses sourceDataFrom".to_owned());
+    }
+    if spec.enable_super_user == Some(true) {
+        sentences.push("enableSuperUser: this controller grants no superuser rights".to_owned());
+    }
+    let refuses_replication =
+        matches!(&inputs.choice.place, Place::Server(server) if !server.policy.allow_replication);
+    if spec.enable_replication_role == Some(true) && refuses_replication {
+        sentences.push("enableReplicationRole: the server's policy does not allow it".to_owned());
+    }
+    (!sentences.is_empty()).then(|| sentences.join("; "))
+}

@@ -1,0 +1,184 @@
+//! What a pass starts from: spec, configuration and caches, without asking anybody.
+
+use std::sync::Arc;
+
+use api::{
+    claim::DatabaseClaim,
+    conditions::{self, Type},
+    config::Config,
+    names::annotation,
+};
+use engine::{
+    agenda,
+    place::{self, Choice, Place},
+    wishes::{Mode, Wishes},
+};
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+
+use crate::{context::Scope, error::Error};
+
+/// The claim's place and wishes, with every default filled in.
+pub(super) struct Inputs {
+    pub choice: Choice,
+    pub wishes: Wishes,
+}
+
+impl Inputs {
+    pub(super) fn of(claim: &DatabaseClaim, scope: &Scope) -> Result<Self, Error> {
+        let context = &scope.context;
+        let config = context.config.load();
+        let servers = context.servers.state();
+        let servers: Vec<_> = servers.iter().map(Arc::as_ref).collect();
+        let labels = context.namespace_labels(&claim.namespace().unwrap_or_default());
+        let known = place::Known {
+            config: &config,
+            servers: &servers,
+            namespace_labels: &labels,
+            own_namespace: &context.settings.namespace,
+        };
+        let choice = place::choose(claim, &known)?;
+        let wishes = Wishes::of(claim, &choice, &config)?;
+        let inputs = Self { choice, wishes };
+        inputs.check_quota(claim, scope)?;
+        Ok(inputs)
+    }
+
+    /// Connections that the controller may hold to the claim's server.
+    pub(super) fn connections(&self, config: &Config) -> u16 {
+        match &self.choice.place {
+            Place::Server(server) => server.max_connections,
+            Place::Source { .. } => None,
+        }
+        .unwrap_or(config.max_connections_per_server)
+    }
+
+    /// Counts the claims that have a database on the server already; this one is new if it has none.
+    fn check_quota(&self, claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
+        let Place::Server(server) = &self.choice.place else {
+            return Ok(());
+        };
+        let is_there = |claim: &DatabaseClaim| {
+            let recorded = claim
+                .status
+                .as_ref()
+                .and_then(|status| status.server.as_ref());
+            recorded.is_some_and(|recorded| recorded.name.as_deref() == Some(&server.name))
+        };
+        if self.choice.mode == Mode::Adopt || is_there(claim) {
+            return Ok(());
+        }
+        let there = scope.claims.state_filter(is_there);
+        let count = |claims: usize| i64::try_from(claims).unwrap_or(i64::MAX);
+        let exceeded = |limit: i64, scope: &'static str| Error::Quota {
+            server: server.name.clone(),
+            limit,
+            scope,
+        };
+        let of_namespace = there
+            .iter()
+            .filter(|other| other.namespace() == claim.namespace());
+        match (server.max_databases, server.max_databases_per_namespace) {
+            (Some(limit), _) if count(there.len()) >= limit => Err(exceeded(limit, "")),
+            (_, Some(limit)) if count(of_namespace.count()) >= limit => {
+                Err(exceeded(limit, " for one namespace"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the agenda is made from.
+    pub(super) fn known<'a>(&'a self, claim: &'a DatabaseClaim, scope: &Scope) -> KnownFacts<'a> {
+        let context = &scope.context;
+        let secret_ref =
+            ObjectRef::new(&self.wishes.secret.name).within(&claim.namespace().unwrap_or_default());
+        let secret = scope.secrets.get(&secret_ref);
+        let annotation = |key: &str| {
+            secret
+                .as_ref()
+                .and_then(|secret| secret.annotations().get(key))
+                .cloned()
+        };
+        let uid = &self.wishes.claim.uid;
+        let memory = context.memory.get(uid);
+        KnownFacts {
+            inputs: self,
+            claim,
+            secret_version: secret.as_ref().and_then(|secret| secret.resource_version()),
+            rotated_at: annotation(annotation::ROTATED_AT).and_then(|at| at.parse().ok()),
+            handled_nonce: annotation(annotation::HANDLED_ROTATE),
+            has_failed: memory.attempts > 0,
+            checked_at: memory.checked_at,
+            started_at: context.started_at,
+            check_every: context.config.load().drift_check_period,
+        }
+    }
+
+    /// Whether status says that all is well with the claim as it is now.
+    fn is_settled(&self, claim: &DatabaseClaim) -> bool {
+        let Some(status) = &claim.status else {
+            return false;
+        };
+        let Some(ready) = conditions::find(&status.conditions, Type::Ready) else {
+            return false;
+        };
+        let recorded = status.server.as_ref().map(|server| server.address.as_str());
+        let is_same_server = match &self.choice.place {
+            Place::Server(server) => recorded == Some(server.address.to_string().as_str()),
+            Place::Source { .. } => recorded.is_some(),
+        };
+        ready.status == "True"
+            && ready.observed_generation == claim.metadata.generation
+            && !conditions::is_true(&status.conditions, Type::Rotating)
+            && is_same_server
+    }
+}
+
+/// Facts with their owners, so that the agenda can borrow them.
+pub(super) struct KnownFacts<'a> {
+    inputs: &'a Inputs,
+    claim: &'a DatabaseClaim,
+    secret_version: Option<String>,
+    rotated_at: Option<Timestamp>,
+    handled_nonce: Option<String>,
+    has_failed: bool,
+    checked_at: Option<Timestamp>,
+    started_at: Timestamp,
+    check_every: std::time::Duration,
+}
+
+impl KnownFacts<'_> {
+    pub(super) fn agenda(&self, now: Timestamp) -> agenda::Agenda {
+        let rotation = self
+            .claim
+            .status
+            .as_ref()
+            .and_then(|status| status.rotation.as_ref());
+        let recorded_at = self.claim.status.as_ref().and_then(|status| {
+            status
+                .active_db
+                .as_ref()
+                .and_then(|active| active.user_updated_at)
+        });
+        let wishes = &self.inputs.wishes;
+        let waits_for_overlap = wishes.timing.overlap.is_some()
+            && rotation.is_some_and(|rotation| rotation.previous_login.is_some());
+        let known = agenda::Known {
+            uid: &wishes.claim.uid,
+            timing: &wishes.timing,
+            is_settled: self.inputs.is_settled(self.claim) && !self.has_failed,
+            secret_version: self.secret_version.as_deref(),
+            recorded_version: rotation.and_then(|r| r.secret_resource_version.as_deref()),
+            rotated_at: self.rotated_at.or(recorded_at),
+            handled_nonce: self
+                .handled_nonce
+                .as_deref()
+                .or(rotation.and_then(|rotation| rotation.handled_nonce.as_deref())),
+            has_previous: waits_for_overlap || wishes.former_role.is_some(),
+            check_every: self.check_every,
+            checked_at: self.checked_at,
+            started_at: self.started_at,
+        };
+        agenda::agenda(&known, now)
+    }
+}

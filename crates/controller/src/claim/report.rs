@@ -1,0 +1,433 @@
+//! One status patch if anything changed, then Events for what happened.
+//! Status is computed from what was applied, never from what was planned.
+
+use api::{
+    claim::{
+        Binding, ConnectionInfo, Database, DatabaseClaim, DatabaseClaimStatus, RotationStatus,
+        ServerStatus, Status, StoredDatabase, StoredSource, db_state,
+    },
+    conditions::{self, Type, message, reason},
+};
+use engine::{
+    ErrorClass,
+    address::Address,
+    catalog::Session,
+    names::{DatabaseName, Login},
+    place::Place,
+    rotation::{Cause, Step},
+    secret::Stored,
+    source,
+    wishes::Mode,
+};
+use jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+
+use super::{
+    happening::{Happening, addresses},
+    ignored::ignored_fields,
+    inputs::Inputs,
+};
+use crate::{
+    context::Scope,
+    error::{Error, chain},
+    publish::Found,
+};
+
+/// What a pass left behind.
+pub(super) struct Outcome {
+    pub version: String,
+    pub address: Address,
+    pub database: DatabaseName,
+    /// Whether this pass made the database.
+    pub database_created: bool,
+    pub missing_extensions: Vec<String>,
+    pub unreachable_objects: Vec<String>,
+    /// Logins that this pass made unusable.
+    pub retired: Vec<String>,
+    /// When the rotation timer fires; `None` while it is paused.
+    pub due: Option<Timestamp>,
+    pub next: Option<Timestamp>,
+    pub published: Published,
+    pub happenings: Vec<Happening>,
+}
+
+/// The credential that the Secret holds now.
+pub(super) struct Published {
+    pub stored: Stored,
+    pub login: Login,
+    pub rotated_at: Timestamp,
+    pub deferred: Option<Deferred>,
+}
+
+/// A rotation that waits for sessions to end.
+pub(super) struct Deferred {
+    pub login: Login,
+    pub cause: Cause,
+    pub sessions: Vec<Session>,
+    pub since: Timestamp,
+}
+
+impl Published {
+    pub(super) fn of(found: &Found, login: Login, rotated_at: Timestamp) -> Self {
+        Self {
+            stored: found.stored.clone(),
+            login,
+            rotated_at,
+            deferred: None,
+        }
+    }
+}
+
+/// Writes what became of the pass.
+pub(super) async fn report(claim: &DatabaseClaim, scope: &Scope, outcome: Result<Outcome, Error>) {
+    let context = &scope.context;
+    let now = context.now();
+    match outcome {
+        Ok(outcome) => {
+            // A claim that settled has inputs; only a reload in between can take them away.
+            let Ok(inputs) = Inputs::of(claim, scope) else {
+                return;
+            };
+            let status = settled(claim, &inputs, &outcome, now);
+            let has_recovered = !is_ready(claim) && claim.status.is_some();
+            if write(claim, scope, &status).await.is_ok() {
+                context.hook.reached(Step::Record);
+            }
+            if has_recovered && outcome.happenings.is_empty() {
+                context
+                    .events
+                    .normal(claim, "Recovered", "the claim is ready again")
+                    .await;
+            }
+            for happening in &outcome.happenings {
+                tell(claim, scope, happening).await;
+            }
+        }
+        Err(err) if err.class() == ErrorClass::Conflict => {}
+        Err(err) => {
+            context.metrics.errors.count(err.class());
+            let status = failed(claim, &err, now);
+            let is_news = previous_error(claim) != status.error;
+            let _ = write(claim, scope, &status).await;
+            if is_news {
+                let note = status.error.clone().unwrap_or_default();
+                context
+                    .events
+                    .warning(claim, err.class().reason(), &note)
+                    .await;
+            }
+        }
+    }
+}
+
+async fn tell(claim: &DatabaseClaim, scope: &Scope, happening: &Happening) {
+    let (events, note) = (&scope.context.events, happening.note());
+    tracing::info!(reason = happening.reason(), note, "claim changed");
+    if happening.is_warning() {
+        events.warning(claim, happening.reason(), &note).await;
+    } else {
+        events.normal(claim, happening.reason(), &note).await;
+    }
+}
+
+fn is_ready(claim: &DatabaseClaim) -> bool {
+    let status = claim.status.as_ref();
+    status.is_some_and(|status| conditions::is_true(&status.conditions, Type::Ready))
+}
+
+fn previous_error(claim: &DatabaseClaim) -> Option<String> {
+    claim.status.as_ref()?.error.clone()
+}
+
+/// Patches the status if it differs. Only fields that changed travel; a removed one as null.
+async fn write(
+    claim: &DatabaseClaim,
+    scope: &Scope,
+    status: &DatabaseClaimStatus,
+) -> Result<(), Error> {
+    let before = serde_json::to_value(claim.status.clone().unwrap_or_default());
+    let after = serde_json::to_value(status);
+    let (Ok(before), Ok(after)) = (before, after) else {
+        return Ok(());
+    };
+    let Some(change) = crate::merge_patch::between(&before, &after) else {
+        return Ok(());
+    };
+    let namespace = claim.namespace().unwrap_or_default();
+    let claims = Api::<DatabaseClaim>::namespaced(scope.context.client.clone(), &namespace);
+    let patch = Patch::Merge(serde_json::json!({ "status": change }));
+    let written = claims
+        .patch_status(&claim.name_any(), &PatchParams::default(), &patch)
+        .await
+        .map_err(Error::kubernetes("take the claim's status"));
+    match &written {
+        Ok(object) => scope.context.memory.wrote(object),
+        Err(err) => tracing::warn!(error = chain(err), "status not written"),
+    }
+    written.map(|_| ())
+}
+
+/// The status of a claim that could not be brought to what it asks for. What works goes on
+/// working, and everything else that status says stays true.
+fn failed(claim: &DatabaseClaim, err: &Error, now: Timestamp) -> DatabaseClaimStatus {
+    let mut status = claim.status.clone().unwrap_or_default();
+    let (class, text) = (err.class(), chain(err));
+    let generation = claim.metadata.generation;
+    let all = &mut status.conditions;
+    let message = format!("{}{text}", message::ISSUE);
+    conditions::set(
+        all,
+        Type::Ready,
+        false,
+        class.reason(),
+        message,
+        generation,
+        now,
+    );
+    if class == ErrorClass::Unavailable {
+        let reason = class.reason();
+        conditions::set(
+            all,
+            Type::ConnectionIssue,
+            true,
+            reason,
+            &text,
+            generation,
+            now,
+        );
+    } else {
+        conditions::clear(all, Type::ConnectionIssue);
+    }
+    if status.server.is_none() {
+        let message = message::PROVISIONING;
+        conditions::set(
+            all,
+            Type::Synced,
+            false,
+            reason::PROVISIONING,
+            message,
+            generation,
+            now,
+        );
+    }
+    status.error = Some(text);
+    status
+}
+
+fn settled(
+    claim: &DatabaseClaim,
+    inputs: &Inputs,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> DatabaseClaimStatus {
+    let mut status = claim.status.clone().unwrap_or_default();
+    status.error = None;
+    status.active_db = Some(active(claim, inputs, outcome, now));
+    status.rotation = Some(rotation(&status, outcome));
+    status.binding = Some(Binding {
+        name: inputs.wishes.secret.name.clone(),
+    });
+    status.server = Some(server(&status, inputs, outcome));
+    set_conditions(&mut status, claim, inputs, outcome, now);
+    status
+}
+
+fn active(claim: &DatabaseClaim, inputs: &Inputs, outcome: &Outcome, now: Timestamp) -> Status {
+    let before = claim
+        .status
+        .as_ref()
+        .and_then(|status| status.active_db.clone());
+    let before = before.unwrap_or_default();
+    let info = ConnectionInfo {
+        host_name: Some(outcome.address.primary.host.clone()),
+        port: Some(outcome.address.primary.port.to_string()),
+        database_name: Some(outcome.database.to_string()),
+        user_name: Some(outcome.published.login.to_string()),
+        password: None,
+        ssl_mode: Some(outcome.address.ssl_mode.to_string()),
+    };
+    let is_same = before.connection_info.as_ref() == Some(&info);
+    let state = match inputs.choice.mode {
+        Mode::Adopt => db_state::USING_EXISTING,
+        Mode::Create => db_state::READY,
+    };
+    Status {
+        db_create_at: before
+            .db_create_at
+            .or_else(|| outcome.database_created.then_some(now)),
+        connection_updated_at: before
+            .connection_updated_at
+            .filter(|_| is_same)
+            .or(Some(now)),
+        connection_info: Some(info),
+        user_updated_at: Some(outcome.published.rotated_at),
+        dbversion: Some(outcome.version.clone()),
+        type_: Some(inputs.wishes.secret.engine.clone()),
+        db_state: Some(state.to_owned()),
+        source_data_from: match inputs.choice.mode {
+            Mode::Adopt => stored_source(claim).or(before.source_data_from),
+            Mode::Create => None,
+        },
+        ..before
+    }
+}
+
+/// The source as it may be stored: without a password.
+fn stored_source(claim: &DatabaseClaim) -> Option<StoredSource> {
+    let from = claim.spec.source_data_from.as_ref()?;
+    let Database { dsn, secret_ref } = from.database.clone()?;
+    Some(StoredSource {
+        type_: Some(from.type_.clone()),
+        database: Some(StoredDatabase {
+            dsn: dsn.as_deref().and_then(source::without_password),
+            secret_ref,
+        }),
+    })
+}
+
+fn rotation(before: &DatabaseClaimStatus, outcome: &Outcome) -> RotationStatus {
+    let before = before.rotation.clone().unwrap_or_default();
+    let published = &outcome.published;
+    let previous = published.stored.previous_login().map(str::to_owned);
+    let is_retired = |login: &String| outcome.retired.contains(login);
+    let was_retired = before.previous_login.is_none()
+        && before.current_login.as_deref() == Some(published.login.as_str());
+    RotationStatus {
+        generation: published.stored.generation(),
+        current_login: Some(published.login.to_string()),
+        previous_login: previous.filter(|login| !is_retired(login) && !was_retired),
+        last_rotation_at: Some(published.rotated_at),
+        next_rotation_at: outcome.due,
+        deferred_since: published.deferred.as_ref().map(|deferred| deferred.since),
+        handled_nonce: published
+            .stored
+            .handled_nonce()
+            .map(str::to_owned)
+            .or(before.handled_nonce),
+        secret_resource_version: Some(published.stored.resource_version.clone()),
+    }
+}
+
+fn server(before: &DatabaseClaimStatus, inputs: &Inputs, outcome: &Outcome) -> ServerStatus {
+    let before = before.server.clone().unwrap_or_default();
+    let name = match &inputs.choice.place {
+        Place::Server(server) => Some(server.name.clone()),
+        Place::Source { .. } => None,
+    };
+    let former = inputs.wishes.former_role.as_ref().map(ToString::to_string);
+    // The logins of an earlier name are dropped together; after that nothing of it is left.
+    let is_gone = |role: &String| outcome.retired.iter().any(|login| login.starts_with(role));
+    ServerStatus {
+        name,
+        address: outcome.address.to_string(),
+        database_created: before.database_created || outcome.database_created,
+        owner_role: Some(inputs.wishes.role.to_string()),
+        former_owner_roles: former.into_iter().filter(|role| !is_gone(role)).collect(),
+    }
+}
+
+fn set_conditions(
+    status: &mut DatabaseClaimStatus,
+    claim: &DatabaseClaim,
+    inputs: &Inputs,
+    outcome: &Outcome,
+    now: Timestamp,
+) {
+    let generation = claim.metadata.generation;
+    let all = &mut status.conditions;
+    let mut set = |type_, reason: &str, message: String| {
+        conditions::set(all, type_, true, reason, message, generation, now);
+    };
+    set(Type::Ready, reason::AVAILABLE, message::READY.to_owned());
+    set(Type::Synced, reason::AVAILABLE, message::SYNCED.to_owned());
+    let optional = [
+        (Type::ConnectionIssue, None),
+        (
+            Type::Rotating,
+            outcome.published.deferred.as_ref().map(deferred),
+        ),
+        (Type::Paused, inputs.wishes.timing.is_paused.then(paused)),
+        (Type::Degraded, degraded(outcome)),
+        (
+            Type::FieldsIgnored,
+            ignored_fields(claim, inputs).map(|text| (reason::NO_EFFECT, text)),
+        ),
+        (Type::NeedsMigrate, needs_migrate(claim, inputs)),
+    ];
+    for (type_, said) in optional {
+        match said {
+            Some((reason, message)) => {
+                conditions::set(all, type_, true, reason, message, generation, now);
+            }
+            None => conditions::clear(all, type_),
+        }
+    }
+}
+
+fn deferred(deferred: &Deferred) -> (&'static str, String) {
+    let Deferred {
+        login,
+        cause,
+        sessions,
+        since,
+    } = deferred;
+    let message = format!(
+        "{}; it waits since {since} for {} live sessions of login {login} from {}",
+        cause.sentence(),
+        sessions.len(),
+        addresses(sessions)
+    );
+    (reason::DEFERRED, message)
+}
+
+fn paused() -> (&'static str, String) {
+    (
+        reason::PAUSED,
+        "rotation.paused is true: the timer stands still".to_owned(),
+    )
+}
+
+fn degraded(outcome: &Outcome) -> Option<(&'static str, String)> {
+    if !outcome.missing_extensions.is_empty() {
+        let message = format!(
+            "extensions that the server does not have, or the admin may not create: {}",
+            outcome.missing_extensions.join(", ")
+        );
+        return Some((reason::EXTENSIONS_MISSING, message));
+    }
+    (!outcome.unreachable_objects.is_empty()).then(|| {
+        let message = format!(
+            "the admin can't grant rights on objects of other owners: {}",
+            outcome.unreachable_objects.join(", ")
+        );
+        (reason::RIGHTS_MISSING, message)
+    })
+}
+
+fn needs_migrate(claim: &DatabaseClaim, inputs: &Inputs) -> Option<(&'static str, String)> {
+    let asks_for_own = inputs.choice.needs_migration.then(|| {
+        let message =
+            "useExistingSource is false: the source is used in place until the claim is migrated";
+        (reason::SOURCE_ADOPTED, message.to_owned())
+    });
+    let has_version = claim
+        .spec
+        .db_version
+        .as_ref()
+        .is_some_and(|version| !version.is_empty());
+    let is_taken_over = claim
+        .status
+        .as_ref()
+        .is_some_and(|status| conditions::is_true(&status.conditions, Type::NeedsMigrate));
+    asks_for_own.or_else(|| {
+        (is_taken_over && !has_version && inputs.choice.mode == Mode::Create).then(|| {
+            (
+                reason::AVAILABLE,
+                "No database version specified".to_owned(),
+            )
+        })
+    })
+}

@@ -1,0 +1,174 @@
+//! Steps 4 to 8 of a rotation, and the repair that sets a published password again.
+//!
+//! Guarantees: the login that the Secret names is not touched before the new one was seen to log
+//! in; a crash after any step leaves the published credential working, and the next pass converges.
+//! Assumption: the session that changes roles is the one that holds the claim's lock.
+
+use engine::{
+    dsn::Credential,
+    names::Login,
+    observed::Observed,
+    rotation::{Cause, Step, pick::Idle},
+    secret,
+    step::ServerStep,
+};
+use postgres::{Kind, Locked, Verifier};
+
+use super::{apply::Pass, happening::Happening, report::Published};
+use crate::{
+    error::Error,
+    publish::{self, Found, Publication},
+};
+
+/// What was decided of a replacement.
+pub(super) struct Order {
+    pub idle: Idle,
+    pub cause: Cause,
+    pub base: String,
+    pub needs_fence: bool,
+    pub ends_sessions: bool,
+}
+
+/// Replaces the published credential by one of the idle login.
+pub(super) async fn rotate(
+    pass: &mut Pass<'_>,
+    session: &mut Locked,
+    observed: &Observed,
+    found: Option<Found>,
+    order: Order,
+) -> Result<Published, Error> {
+    let (context, wishes) = (pass.context, &pass.inputs.wishes);
+    let started = std::time::Instant::now();
+    for step in [Step::Pick, Step::Check, Step::Lock] {
+        context.hook.reached(step);
+    }
+    let found = match found {
+        Some(found) if order.needs_fence => {
+            Some(publish::fence(&context.client, &wishes.claim, &found).await?)
+        }
+        found => found,
+    };
+    let base = found
+        .as_ref()
+        .map_or(order.base, |found| found.stored.resource_version.clone());
+    let login = order.idle.login().clone();
+    if order.ends_sessions {
+        session
+            .apply(
+                &[ServerStep::Terminate {
+                    login: login.clone(),
+                }],
+                &observed.catalog,
+            )
+            .await?;
+        pass.happenings.push(Happening::SessionsEnded {
+            login: login.clone(),
+        });
+    }
+    let password = context.passwords.fresh(wishes.password)?;
+    let credential = Credential {
+        login: login.clone(),
+        password,
+    };
+    let mark = wishes.claim.mark().attempt(base);
+    set(session, &credential, &mark).await?;
+    context.hook.reached(Step::Set);
+
+    let dsn = pass.target.dsn(credential.clone());
+    postgres::log_in(&dsn, &wishes.role, context.admins.timeouts()).await?;
+    context.hook.reached(Step::Verify);
+
+    let data = secret::data(&dsn, &wishes.secret.dsn_name, &wishes.secret.engine);
+    let now = context.now();
+    let known = found.as_ref().map_or(0, |found| found.stored.generation());
+    let publication = Publication {
+        generation: known.max(observed.recorded.generation) + 1,
+        rotated_at: now,
+        previous_login: observed
+            .published_login()
+            .map(|login| login.to_string())
+            .or_else(|| observed.recorded.current_login.clone())
+            .filter(|previous| *previous != login.as_str()),
+        handled_nonce: wishes
+            .timing
+            .nonce
+            .clone()
+            .or_else(|| observed.handled_nonce().map(str::to_owned)),
+    };
+    let written = publish::publish(
+        &context.client,
+        &wishes.claim,
+        &wishes.secret,
+        found.as_ref(),
+        &data,
+        &publication,
+    )
+    .await?;
+    context.hook.reached(Step::Publish);
+    confirm(pass, session, &credential).await?;
+    context.hook.reached(Step::Confirm);
+    context
+        .metrics
+        .rotation
+        .rotated(order.cause, started.elapsed());
+    report(pass, login.clone(), order.cause);
+    Ok(Published::of(&written, login, now))
+}
+
+/// Step 7: what the Secret now holds must log in; if it does not, that password is set again. It
+/// is the published one, so nobody's credential is taken away by that.
+async fn confirm(
+    pass: &mut Pass<'_>,
+    session: &mut Locked,
+    credential: &Credential,
+) -> Result<(), Error> {
+    let dsn = pass.target.dsn(credential.clone());
+    let role = &pass.inputs.wishes.role;
+    let timeouts = pass.context.admins.timeouts();
+    match postgres::log_in(&dsn, role, timeouts).await {
+        Err(err) if matches!(err.kind, Kind::RefusedLogin(_)) => {}
+        outcome => return Ok(outcome?),
+    }
+    let login = credential.login.clone();
+    pass.happenings.push(Happening::NotConfirmed { login });
+    restore(pass, session, credential).await
+}
+
+/// Sets the published password on its login again, and sees it log in.
+pub(super) async fn restore(
+    pass: &Pass<'_>,
+    session: &mut Locked,
+    credential: &Credential,
+) -> Result<(), Error> {
+    let wishes = &pass.inputs.wishes;
+    set(session, credential, &wishes.claim.mark()).await?;
+    let dsn = pass.target.dsn(credential.clone());
+    postgres::log_in(&dsn, &wishes.role, pass.context.admins.timeouts()).await?;
+    Ok(())
+}
+
+async fn set(
+    session: &mut Locked,
+    credential: &Credential,
+    mark: &engine::mark::Mark,
+) -> Result<(), Error> {
+    let verifier = Verifier::of(&credential.password)
+        .await
+        .ok_or(Error::SecretMoved)?;
+    session
+        .set_password(&credential.login, &verifier, mark)
+        .await?;
+    Ok(())
+}
+
+fn report(pass: &mut Pass<'_>, login: Login, cause: Cause) {
+    let happening = if cause == Cause::FirstPublication {
+        Happening::Provisioned {
+            database: pass.target.database.to_string(),
+            secret: pass.inputs.wishes.secret.name.clone(),
+        }
+    } else {
+        Happening::Rotated { login, cause }
+    };
+    pass.happenings.push(happening);
+}

@@ -1,0 +1,129 @@
+//! What every reconcile shares.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use api::{claim::DatabaseClaim, config::Config, server::DatabaseServer};
+use arc_swap::ArcSwap;
+use engine::password::PasswordSource;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{
+    Client, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::reflector::{ObjectRef, Store},
+};
+use tokio::sync::Semaphore;
+
+use crate::{events::Events, hook::Hook, limits::Limits, metrics::Metrics};
+
+/// What is set once, at the start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The class of claims that are served.
+    pub class: String,
+    /// The controller's own namespace.
+    pub namespace: String,
+    /// The namespaces that are watched; none means all.
+    pub watch_namespaces: Vec<String>,
+    /// Name of this replica, for the Lease and Events.
+    pub identity: String,
+}
+
+pub struct Context {
+    pub client: Client,
+    pub settings: Settings,
+    pub config: ArcSwap<Config>,
+    pub servers: Store<DatabaseServer>,
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub admins: postgres::Admins,
+    pub limits: Limits,
+    /// Bounds the claims that are worked on at once, whatever their servers.
+    pub workers: Semaphore,
+    pub metrics: Metrics,
+    pub events: Events,
+    pub passwords: Box<dyn PasswordSource>,
+    pub hook: Box<dyn Hook>,
+    pub memory: Memories,
+    pub started_at: Timestamp,
+}
+
+/// One watched scope, a namespace or the whole cluster, with its caches.
+pub struct Scope {
+    pub context: Arc<Context>,
+    pub claims: Store<DatabaseClaim>,
+    pub secrets: Store<PartialObjectMeta<Secret>>,
+}
+
+impl Context {
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// Labels of a namespace, from the cache.
+    pub fn namespace_labels(&self, name: &str) -> std::collections::BTreeMap<String, String> {
+        self.namespaces
+            .get(&ObjectRef::new(name))
+            .and_then(|namespace| namespace.metadata.labels.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// What this process remembers of a claim. Losing it costs nothing but patience.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// Failed attempts in a row.
+    pub attempts: u32,
+    /// When the published credential was last proved.
+    pub checked_at: Option<Timestamp>,
+    /// The claim as the API server returned it after our last write, until the cache has it.
+    written: Option<Arc<DatabaseClaim>>,
+}
+
+#[derive(Debug, Default)]
+pub struct Memories(Mutex<HashMap<String, Memory>>);
+
+impl Memories {
+    pub fn get(&self, uid: &str) -> Memory {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(uid).cloned().unwrap_or_default()
+    }
+
+    pub fn update(&self, uid: &str, change: impl FnOnce(&mut Memory)) -> Memory {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = all.entry(uid.to_owned()).or_default();
+        change(memory);
+        memory.clone()
+    }
+
+    /// Remembers a claim that we just wrote.
+    pub fn wrote(&self, claim: &DatabaseClaim) {
+        if let Some(uid) = &claim.metadata.uid {
+            self.update(uid, |memory| memory.written = Some(Arc::new(claim.clone())));
+        }
+    }
+
+    /// The newer of the cached claim and the one we wrote last. A Secret's event can overtake the
+    /// claim's own, and must not be judged by a status that is already old.
+    pub fn freshest(&self, cached: Arc<DatabaseClaim>) -> Arc<DatabaseClaim> {
+        let version = |claim: &DatabaseClaim| claim.resource_version()?.parse::<u64>().ok();
+        let uid = cached.metadata.uid.clone().unwrap_or_default();
+        let Some(written) = self.get(&uid).written else {
+            return cached;
+        };
+        if version(&written) > version(&cached) && version(&cached).is_some() {
+            return written;
+        }
+        self.update(&uid, |memory| memory.written = None);
+        cached
+    }
+
+    pub fn forget(&self, uid: &str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+}

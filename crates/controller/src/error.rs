@@ -1,0 +1,108 @@
+//! Everything that can go wrong in a reconcile, each with the class that decides what happens next.
+
+use std::time::Duration;
+
+use engine::ErrorClass;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Place(#[from] engine::place::Error),
+    #[error(transparent)]
+    Wishes(#[from] engine::wishes::Error),
+    #[error(transparent)]
+    Source(#[from] engine::source::Error),
+    #[error(transparent)]
+    Refused(#[from] engine::decide::Refusal),
+    #[error(transparent)]
+    Server(#[from] postgres::Error),
+    #[error(transparent)]
+    Password(#[from] engine::password::Error),
+    #[error("the API server did not {operation}")]
+    Kubernetes {
+        operation: &'static str,
+        source: kube::Error,
+    },
+    #[error("Secret {namespace}/{name}, which holds the admin's credential, does not exist")]
+    AdminSecretMissing { namespace: String, name: String },
+    #[error("key {key} of Secret {namespace}/{name} is missing or not UTF-8 text")]
+    AdminSecretKey {
+        namespace: String,
+        name: String,
+        key: String,
+    },
+    #[error(
+        "Secret {name} exists and does not belong to this claim; choose another secretName, or delete the Secret"
+    )]
+    ForeignSecret { name: String },
+    #[error("the Secret changed while the credential was being replaced")]
+    SecretMoved,
+    #[error("server {server} failed {failures} times in a row and is left alone for {} s", wait.as_secs().max(1))]
+    CircuitOpen {
+        server: String,
+        failures: u32,
+        wait: Duration,
+    },
+    #[error("server {server} holds {limit} databases of claims, which is its quota{scope}")]
+    Quota {
+        server: String,
+        limit: i64,
+        scope: &'static str,
+    },
+    #[error(
+        "the Secret's new credential was refused right after it was published, and was set again"
+    )]
+    NotConfirmed,
+}
+
+impl Error {
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Place(err) => err.class(),
+            Self::Wishes(err) => err.class(),
+            Self::Source(err) => err.class(),
+            Self::Refused(err) => err.class(),
+            Self::Server(err) => err.class(),
+            Self::Kubernetes { source, .. } => class_of(source),
+            Self::AdminSecretMissing { .. }
+            | Self::AdminSecretKey { .. }
+            | Self::ForeignSecret { .. }
+            | Self::Quota { .. } => ErrorClass::Blocked,
+            Self::SecretMoved | Self::NotConfirmed => ErrorClass::Conflict,
+            Self::CircuitOpen { .. } => ErrorClass::Unavailable,
+            Self::Password(_) => ErrorClass::Bug,
+        }
+    }
+
+    /// Names what the API server was asked for; used as `map_err(Error::kubernetes("…"))`.
+    pub fn kubernetes(operation: &'static str) -> impl Fn(kube::Error) -> Self {
+        move |source| Self::Kubernetes { operation, source }
+    }
+}
+
+fn class_of(err: &kube::Error) -> ErrorClass {
+    match err {
+        kube::Error::Api(status) => match status.code {
+            401 | 403 => ErrorClass::Forbidden,
+            409 => ErrorClass::Conflict,
+            429 | 500..=599 => ErrorClass::Unavailable,
+            _ => ErrorClass::Transient,
+        },
+        _ => ErrorClass::Unavailable,
+    }
+}
+
+/// The whole chain of an error in one line, without what a source repeats.
+pub fn chain(err: &dyn std::error::Error) -> String {
+    let mut text = err.to_string();
+    let mut source = err.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        source = inner.source();
+    }
+    text
+}

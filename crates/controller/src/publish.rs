@@ -1,0 +1,245 @@
+//! The published Secret: read whole, written whole, and only on the version that was read.
+//! The one place of this crate where a password is turned into bytes.
+
+use std::collections::BTreeMap;
+
+use api::names::{annotation, label};
+use engine::{
+    secret::Stored,
+    source::SecretData,
+    wishes::{ClaimId, SecretShape},
+};
+use jiff::Timestamp;
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::Secret,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::{
+    Api, Client, Resource,
+    api::{DeleteParams, PostParams, Preconditions},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::Error;
+
+/// What is said about the credential beside the credential.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    pub generation: i64,
+    pub rotated_at: Timestamp,
+    pub previous_login: Option<String>,
+    pub handled_nonce: Option<String>,
+}
+
+/// A Secret as it stands, and what of it decisions are made on.
+pub struct Found {
+    pub stored: Stored,
+    object: Secret,
+}
+
+/// Reads a Secret; `None` where there is none. Values that are not UTF-8 are left out: none of
+/// ours is such.
+pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option<Found>, Error> {
+    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
+    let object = secrets
+        .get_opt(name)
+        .await
+        .map_err(Error::kubernetes("return the Secret"))?;
+    Ok(object.map(|object| Found {
+        stored: stored(&object),
+        object,
+    }))
+}
+
+/// The data of a Secret that holds somebody's credential.
+pub fn data(object: &Secret) -> SecretData {
+    let values = object.data.iter().flatten();
+    let texts = values.filter_map(|(key, value)| {
+        Some((
+            key.clone(),
+            SecretString::from(str::from_utf8(&value.0).ok()?),
+        ))
+    });
+    texts.collect()
+}
+
+fn stored(object: &Secret) -> Stored {
+    let metadata = object.metadata.clone();
+    Stored {
+        resource_version: metadata.resource_version.unwrap_or_default(),
+        labels: metadata.labels.unwrap_or_default(),
+        annotations: metadata.annotations.unwrap_or_default(),
+        owner_uids: metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .map(|o| o.uid.clone())
+            .collect(),
+        data: data(object),
+    }
+}
+
+/// Step 6: writes the Secret on the version that was read, or makes it where none was.
+/// Returns it as it now stands. Error: a conflict, if anybody wrote in between.
+pub async fn publish(
+    client: &Client,
+    claim: &ClaimId,
+    shape: &SecretShape,
+    found: Option<&Found>,
+    data: &SecretData,
+    publication: &Publication,
+) -> Result<Found, Error> {
+    let secrets = Api::<Secret>::namespaced(client.clone(), &claim.namespace);
+    let object = object(claim, shape, found, data, publication);
+    let params = PostParams {
+        field_manager: Some(api::names::FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let written = match found {
+        Some(_) => secrets.replace(&shape.name, &params, &object).await,
+        None => secrets.create(&params, &object).await,
+    };
+    let object = written.map_err(Error::kubernetes("take the Secret"))?;
+    Ok(Found {
+        stored: stored(&object),
+        object,
+    })
+}
+
+/// Moves the Secret's version and nothing else, so that a publication which was prepared on the
+/// old one, and may still be under way, fails.
+pub async fn fence(client: &Client, claim: &ClaimId, found: &Found) -> Result<Found, Error> {
+    let mut object = found.object.clone();
+    let annotations = object.metadata.annotations.get_or_insert_default();
+    annotations.insert(
+        annotation::FENCE.to_owned(),
+        found.stored.resource_version.clone(),
+    );
+    let secrets = Api::<Secret>::namespaced(client.clone(), &claim.namespace);
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let object = secrets
+        .replace(&name, &PostParams::default(), &object)
+        .await
+        .map_err(Error::kubernetes("take the Secret"))?;
+    Ok(Found {
+        stored: stored(&object),
+        object,
+    })
+}
+
+/// Deletes exactly the Secret that was read.
+pub async fn delete(client: &Client, claim: &ClaimId, found: &Found) -> Result<(), Error> {
+    let secrets = Api::<Secret>::namespaced(client.clone(), &claim.namespace);
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: found.object.metadata.uid.clone(),
+            resource_version: found.object.metadata.resource_version.clone(),
+        }),
+        ..DeleteParams::default()
+    };
+    let name = found.object.metadata.name.clone().unwrap_or_default();
+    match secrets.delete(&name, &params).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        outcome => outcome
+            .map(|_| ())
+            .map_err(Error::kubernetes("delete the Secret")),
+    }
+}
+
+/// Whether everything but the credential stands as the claim wishes: labels, annotations, owner.
+pub fn is_dressed(found: &Found, claim: &ClaimId, shape: &SecretShape) -> bool {
+    let holds = |all: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>| {
+        wanted
+            .iter()
+            .all(|(key, value)| all.get(key) == Some(value))
+    };
+    let annotations = &found.stored.annotations;
+    let is_owned = found.stored.owner_uids.contains(&claim.uid);
+    holds(&found.stored.labels, &shape.labels)
+        && holds(annotations, &shape.annotations)
+        && annotations.get(annotation::CLAIM_UID) == Some(&claim.uid)
+        && annotations.contains_key(annotation::ROTATED_AT)
+        && is_owned == shape.is_owned
+}
+
+/// The whole object. What users added stays: further keys, labels and annotations are theirs.
+fn object(
+    claim: &ClaimId,
+    shape: &SecretShape,
+    found: Option<&Found>,
+    data: &SecretData,
+    publication: &Publication,
+) -> Secret {
+    let mut object = found.map_or_else(new_object, |found| found.object.clone());
+    let metadata = &mut object.metadata;
+    metadata.name = Some(shape.name.clone());
+    metadata.namespace = Some(claim.namespace.clone());
+    metadata.managed_fields = None;
+    let labels = metadata.labels.get_or_insert_default();
+    labels.extend(shape.labels.clone());
+    labels.insert(
+        label::MANAGED_BY.to_owned(),
+        label::CLAIM_MANAGER.to_owned(),
+    );
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.extend(shape.annotations.clone());
+    annotations.extend(annotations_of(claim, publication));
+    if publication.previous_login.is_none() {
+        annotations.remove(annotation::PREVIOUS_LOGIN);
+    }
+    let owners = metadata.owner_references.get_or_insert_default();
+    owners.retain(|owner| owner.uid != claim.uid);
+    if shape.is_owned {
+        owners.push(owner_reference(claim));
+    }
+    let all = object.data.get_or_insert_default();
+    for (key, value) in data {
+        all.insert(
+            key.clone(),
+            ByteString(value.expose_secret().as_bytes().to_vec()),
+        );
+    }
+    object
+}
+
+fn new_object() -> Secret {
+    Secret {
+        metadata: ObjectMeta::default(),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    }
+}
+
+fn annotations_of(
+    claim: &ClaimId,
+    publication: &Publication,
+) -> impl Iterator<Item = (String, String)> {
+    let Publication {
+        generation,
+        rotated_at,
+        previous_login,
+        handled_nonce,
+    } = publication;
+    [
+        (annotation::CLAIM_NAME, Some(claim.name.clone())),
+        (annotation::CLAIM_UID, Some(claim.uid.clone())),
+        (annotation::GENERATION, Some(generation.to_string())),
+        (annotation::ROTATED_AT, Some(rotated_at.to_string())),
+        (annotation::PREVIOUS_LOGIN, previous_login.clone()),
+        (annotation::HANDLED_ROTATE, handled_nonce.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+}
+
+fn owner_reference(claim: &ClaimId) -> OwnerReference {
+    OwnerReference {
+        api_version: api::claim::DatabaseClaim::api_version(&()).into_owned(),
+        kind: api::claim::DatabaseClaim::kind(&()).into_owned(),
+        name: claim.name.clone(),
+        uid: claim.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}

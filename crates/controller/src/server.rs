@@ -1,0 +1,256 @@
+//! The reconciler of DatabaseServers: does the admin get in, what version, what may it do.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use api::{
+    conditions::{self, Type, reason},
+    server::{DatabaseServer, DatabaseServerStatus},
+};
+use engine::{
+    ErrorClass,
+    catalog::{Catalog, Question},
+    names::DatabaseName,
+    place, schedule,
+};
+use jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::{controller::Action, reflector::Store},
+};
+
+use crate::{
+    claim::{server_dsn, version},
+    context::Context,
+    error::{Error, chain},
+};
+
+/// How often a server that is well is looked at.
+const LOOK: Duration = Duration::from_mins(10);
+
+/// What the server reconciler shares beside the context: the claims that are counted.
+pub struct ServerScope {
+    pub context: Arc<Context>,
+    pub claims: Vec<Store<api::claim::DatabaseClaim>>,
+}
+
+pub async fn reconcile(
+    server: Arc<DatabaseServer>,
+    scope: Arc<ServerScope>,
+) -> Result<Action, Infallible> {
+    let context = &scope.context;
+    let uid = server.uid().unwrap_or_default();
+    let now = context.now();
+    // The instants are fixed on the clock, so a restart looks at no server that is well.
+    let since = context
+        .memory
+        .get(&uid)
+        .checked_at
+        .unwrap_or(context.started_at);
+    let next = schedule::next_check(since, LOOK, &uid);
+    if is_settled(&server) && next > now {
+        let status = server.status.clone().unwrap_or_default();
+        let counted = DatabaseServerStatus {
+            databases: count(&server, &scope),
+            ..status
+        };
+        let _ = write(context, &server, &counted).await;
+        return Ok(Action::requeue(
+            schedule::until(now, next).min(Duration::from_mins(1)),
+        ));
+    }
+    let seen = look(context, &server).await;
+    let was_ready = is_ready(server.status.as_ref());
+    let mut status = status(&server, &seen, now);
+    status.databases = count(&server, &scope);
+    let _ = write(context, &server, &status).await;
+    match seen {
+        Ok(_) => {
+            context.memory.update(&uid, |memory| {
+                memory.attempts = 0;
+                memory.checked_at = Some(now);
+            });
+            if !was_ready {
+                context
+                    .events
+                    .normal(&*server, "Ready", "the admin logs in")
+                    .await;
+            }
+            Ok(Action::requeue(Duration::from_mins(1)))
+        }
+        Err(err) => {
+            let attempts = context
+                .memory
+                .update(&uid, |memory| memory.attempts += 1)
+                .attempts;
+            if was_ready || attempts == 1 {
+                context
+                    .events
+                    .warning(&*server, err.class().reason(), &chain(&err))
+                    .await;
+            }
+            let wait = err.class().retry_after(attempts);
+            Ok(wait.map_or_else(Action::await_change, Action::requeue))
+        }
+    }
+}
+
+async fn look(context: &Context, server: &DatabaseServer) -> Result<Catalog, Error> {
+    let config = context.config.load();
+    let known = place::Known {
+        config: &config,
+        servers: &[],
+        namespace_labels: &std::collections::BTreeMap::new(),
+        own_namespace: &context.settings.namespace,
+    };
+    if !matches!(
+        server.spec.engine.as_str(),
+        "postgres" | "aurora-postgresql"
+    ) {
+        return Err(place::Error::Engine(server.spec.engine.clone()).into());
+    }
+    let server = place::of_object(server, &known)?;
+    let admin = server_dsn(context, &server).await?;
+    let connections = server
+        .max_connections
+        .unwrap_or(config.max_connections_per_server);
+    let permit = context
+        .limits
+        .enter(&admin.address.to_string(), connections)
+        .await?;
+    let seen = ask(context, &admin).await;
+    permit.learn(&seen);
+    seen
+}
+
+async fn ask(context: &Context, admin: &engine::dsn::Dsn) -> Result<Catalog, Error> {
+    let mut session = context.admins.acquire(admin).await?;
+    let database: DatabaseName = admin.database.clone();
+    let question = Question {
+        roles: Vec::new(),
+        logins: Vec::new(),
+        database,
+    };
+    Ok(session.observe(&question).await?)
+}
+
+fn is_ready(status: Option<&DatabaseServerStatus>) -> bool {
+    status.is_some_and(|status| conditions::is_true(&status.conditions, Type::Ready))
+}
+
+fn is_settled(server: &DatabaseServer) -> bool {
+    let Some(status) = &server.status else {
+        return false;
+    };
+    let ready = conditions::find(&status.conditions, Type::Ready);
+    ready.is_some_and(|ready| {
+        ready.status == "True" && ready.observed_generation == server.metadata.generation
+    })
+}
+
+/// Claims that have a database on the server.
+fn count(server: &DatabaseServer, scope: &ServerScope) -> Option<i64> {
+    let name = server.name_any();
+    let lives_here = |claim: &api::claim::DatabaseClaim| {
+        let recorded = claim
+            .status
+            .as_ref()
+            .and_then(|status| status.server.as_ref());
+        recorded.is_some_and(|recorded| recorded.name.as_deref() == Some(&name))
+    };
+    let claims = scope
+        .claims
+        .iter()
+        .map(|store| store.state_filter(lives_here).len())
+        .sum::<usize>();
+    i64::try_from(claims).ok()
+}
+
+fn status(
+    server: &DatabaseServer,
+    seen: &Result<Catalog, Error>,
+    now: Timestamp,
+) -> DatabaseServerStatus {
+    let mut status = server.status.clone().unwrap_or_default();
+    let generation = server.metadata.generation;
+    let all = &mut status.conditions;
+    match seen {
+        Ok(catalog) => {
+            let missing = missing_rights(catalog);
+            let is_able = missing.is_empty();
+            let (reason, message) = if is_able {
+                (
+                    reason::AVAILABLE,
+                    "the admin logs in and has the rights it needs".to_owned(),
+                )
+            } else {
+                (
+                    ErrorClass::Forbidden.reason(),
+                    format!("the admin lacks {}", missing.join(", ")),
+                )
+            };
+            conditions::set(all, Type::Ready, is_able, reason, message, generation, now);
+            status.version = Some(version(catalog));
+            status.capabilities = capabilities(catalog);
+        }
+        Err(err) => {
+            let reason = err.class().reason();
+            conditions::set(all, Type::Ready, false, reason, chain(err), generation, now);
+        }
+    }
+    status
+}
+
+fn missing_rights(catalog: &Catalog) -> Vec<&'static str> {
+    let admin = &catalog.admin;
+    let rights = [
+        ("CREATEROLE", admin.can_create_roles),
+        ("CREATEDB", admin.can_create_databases),
+    ];
+    let missing = rights
+        .into_iter()
+        .filter(|(_, has)| !has && !admin.is_superuser);
+    missing.map(|(right, _)| right).collect()
+}
+
+fn capabilities(catalog: &Catalog) -> Vec<String> {
+    let admin = &catalog.admin;
+    let all = [
+        ("CreateRole", admin.can_create_roles || admin.is_superuser),
+        (
+            "CreateDatabase",
+            admin.can_create_databases || admin.is_superuser,
+        ),
+        ("SuperUser", admin.is_superuser),
+        (
+            "Replication",
+            admin.is_superuser || catalog.has_rds_replication,
+        ),
+    ];
+    all.into_iter()
+        .filter(|(_, has)| *has)
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+async fn write(
+    context: &Context,
+    server: &DatabaseServer,
+    status: &DatabaseServerStatus,
+) -> Result<(), Error> {
+    let before = serde_json::to_value(server.status.clone().unwrap_or_default());
+    let after = serde_json::to_value(status);
+    let (Ok(before), Ok(after)) = (before, after) else {
+        return Ok(());
+    };
+    let Some(change) = crate::merge_patch::between(&before, &after) else {
+        return Ok(());
+    };
+    let patch = Patch::Merge(serde_json::json!({ "status": change }));
+    let servers = Api::<DatabaseServer>::all(context.client.clone());
+    servers
+        .patch_status(&server.name_any(), &PatchParams::default(), &patch)
+        .await
+        .map(|_| ())
+        .map_err(Error::kubernetes("take the server's status"))
+}

@@ -1,0 +1,144 @@
+//! Narrow watches: claims, Secrets with our label as metadata only, DatabaseServers, labels of
+//! namespaces. Nothing lists all Secrets. What a watch delivers becomes requests to reconcile.
+
+use std::{fmt::Debug, hash::Hash};
+
+use api::{
+    claim::DatabaseClaim,
+    names::{annotation, label},
+};
+use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+/// Requests to reconcile claims.
+pub type Requests<K> = BoxStream<'static, Result<ObjectRef<K>, watcher::Error>>;
+
+/// Watches one kind into a cache. The stream gives what was touched, deleted objects too, and must
+/// be polled for the cache to move.
+pub fn cached<K>(api: Api<K>, config: watcher::Config) -> (Store<K>, Touched<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K::DynamicType: Eq + Hash + Clone,
+{
+    let (store, writer) = reflector::store();
+    let touched = watcher(api, config)
+        .default_backoff()
+        .modify(|object| {
+            object.managed_fields_mut().clear();
+        })
+        .reflect(writer)
+        .touched_objects()
+        .boxed();
+    (store, touched)
+}
+
+/// Objects as a watch touches them.
+pub type Touched<K> = BoxStream<'static, Result<K, watcher::Error>>;
+
+/// An API of one namespace, or of all.
+pub fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// The configuration of the watch on published Secrets.
+pub fn published_secrets() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, label::CLAIM_MANAGER))
+}
+
+/// Requests for the claims themselves.
+pub fn own<K>(touched: Touched<K>) -> Requests<K>
+where
+    K: Resource<DynamicType = ()> + Send + 'static,
+{
+    touched
+        .map_ok(|object| ObjectRef::from_obj(&object))
+        .boxed()
+}
+
+/// Requests for the claims whose Secret was touched.
+pub fn of_secrets(
+    touched: Touched<PartialObjectMeta<Secret>>,
+    claims: Store<DatabaseClaim>,
+) -> Requests<DatabaseClaim> {
+    touched
+        .map_ok(move |secret| {
+            let claim = claim_of(&secret, &claims);
+            futures::stream::iter(claim.map(Ok))
+        })
+        .try_flatten()
+        .boxed()
+}
+
+/// The claim that published a Secret: named by its annotation, else the one that names the Secret.
+fn claim_of(
+    secret: &PartialObjectMeta<Secret>,
+    claims: &Store<DatabaseClaim>,
+) -> Option<ObjectRef<DatabaseClaim>> {
+    let namespace = secret.namespace()?;
+    if let Some(name) = secret.annotations().get(annotation::CLAIM_NAME) {
+        return Some(ObjectRef::new(name).within(&namespace));
+    }
+    let name = secret.name_any();
+    let found = claims.find(|claim| {
+        claim.namespace().as_deref() == Some(&namespace) && claim.secret_name() == name
+    });
+    found.map(|claim| ObjectRef::from_obj(claim.as_ref()))
+}
+
+/// Requests for every cached claim that `concerns`, whenever `trigger` fires.
+pub fn all_on<T: Send + 'static>(
+    trigger: impl Stream<Item = T> + Send + 'static,
+    claims: Store<DatabaseClaim>,
+    concerns: impl Fn(&T, &DatabaseClaim) -> bool + Send + Sync + 'static,
+) -> Requests<DatabaseClaim> {
+    trigger
+        .flat_map(move |event| {
+            let found = claims.state();
+            let concerned: Vec<_> = found
+                .iter()
+                .filter(|claim| concerns(&event, claim))
+                .map(|claim| Ok(ObjectRef::from_obj(claim.as_ref())))
+                .collect();
+            futures::stream::iter(concerned)
+        })
+        .boxed()
+}
+
+/// Drives a cache that triggers nothing by itself.
+pub async fn drive<K>(mut touched: Touched<K>, each: impl Fn(K), token: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return,
+            event = touched.next() => match event {
+                Some(Ok(object)) => each(object),
+                Some(Err(err)) => tracing::debug!(error = %err, "watch interrupted"),
+                None => return,
+            }
+        }
+    }
+}
+
+/// The same requests from several sources.
+pub fn merged<K: Resource>(
+    sources: Vec<Requests<K>>,
+) -> impl Stream<Item = Result<ObjectRef<K>, watcher::Error>> + Send {
+    futures::stream::select_all(sources)
+}

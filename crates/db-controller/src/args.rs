@@ -1,0 +1,186 @@
+//! The command line of the original controller, in one-dash and two-dash form.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use anyhow::Context;
+use clap::{ArgAction, Parser};
+
+use crate::logs::Format;
+
+/// Gives applications databases, and logins that change by themselves.
+#[derive(Debug, Parser)]
+#[command(name = "db-controller", version)]
+pub struct Args {
+    /// Serves claims of this class only.
+    #[arg(long, default_value = "default")]
+    pub class: String,
+    /// The config file; read again when it changes.
+    #[arg(long, default_value = "/etc/config/config.yaml")]
+    pub config_file: PathBuf,
+    /// Address of /metrics, such as :8080; 0 is off.
+    #[arg(long, default_value = "0")]
+    pub metrics_bind_address: String,
+    /// Address of /healthz and /readyz; 0 is off.
+    #[arg(long, default_value = ":8081")]
+    pub health_probe_bind_address: String,
+    /// Work only while holding the Lease of the class.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub leader_elect: bool,
+    /// Watch these namespaces only, separated by commas; none means all.
+    #[arg(long, value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+    /// Cluster access outside a cluster.
+    #[arg(long, env = "KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// json or console.
+    #[arg(long, default_value = "console")]
+    pub zap_encoder: String,
+    /// debug, info, error, or a number (above 0 is debug).
+    #[arg(long, default_value = "info")]
+    pub zap_log_level: String,
+
+    // Flags of the original that change nothing here, or nothing yet.
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub metrics_secure: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub enable_http2: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub enable_db_proxy: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub enable_deprecation_conversion_webhook: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub enable_sidecar_readiness_probe: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub enable_sidecar_liveness_probe: Option<String>,
+    #[arg(long, hide = true)]
+    pub dsnexec_sidecar_config_path: Option<String>,
+    #[arg(long, hide = true)]
+    pub metrics_dep_yaml: Option<String>,
+    #[arg(long, hide = true)]
+    pub metrics_config_yaml: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub zap_devel: Option<String>,
+    #[arg(long, hide = true)]
+    pub zap_stacktrace_level: Option<String>,
+    #[arg(long, hide = true)]
+    pub zap_time_encoding: Option<String>,
+}
+
+/// Where a pod finds the namespace of its service account.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+impl Args {
+    /// The process's own arguments.
+    pub fn from_env() -> Self {
+        Self::parse_from(std::env::args_os().map(with_two_dashes))
+    }
+
+    /// The controller's own namespace: `SERVICE_NAMESPACE`, else the service account's.
+    pub fn namespace(&self) -> anyhow::Result<String> {
+        if let Some(namespace) = std::env::var("SERVICE_NAMESPACE")
+            .ok()
+            .filter(|n| !n.is_empty())
+        {
+            return Ok(namespace);
+        }
+        let namespace = std::fs::read_to_string(NAMESPACE_FILE)
+            .context("SERVICE_NAMESPACE must name the controller's own namespace")?;
+        Ok(namespace.trim().to_owned())
+    }
+
+    pub(crate) fn log_format(&self) -> Format {
+        if self.zap_encoder == "json" {
+            Format::Json
+        } else {
+            Format::Text
+        }
+    }
+
+    pub(crate) fn log_level(&self) -> &'static str {
+        match self.zap_log_level.as_str() {
+            "debug" => "debug",
+            "warn" => "warn",
+            "error" | "dpanic" | "panic" | "fatal" => "error",
+            number if number.parse::<u8>().is_ok_and(|verbosity| verbosity > 0) => "debug",
+            _ => "info",
+        }
+    }
+
+    /// Says once which flags were given that do nothing.
+    pub(crate) fn warn_of_ignored(&self) {
+        let given = [
+            ("metrics-secure", &self.metrics_secure),
+            ("enable-db-proxy", &self.enable_db_proxy),
+            (
+                "enable-deprecation-conversion-webhook",
+                &self.enable_deprecation_conversion_webhook,
+            ),
+            (
+                "enable-sidecar-readiness-probe",
+                &self.enable_sidecar_readiness_probe,
+            ),
+            (
+                "enable-sidecar-liveness-probe",
+                &self.enable_sidecar_liveness_probe,
+            ),
+            (
+                "dsnexec-sidecar-config-path",
+                &self.dsnexec_sidecar_config_path,
+            ),
+            ("metrics-dep-yaml", &self.metrics_dep_yaml),
+            ("metrics-config-yaml", &self.metrics_config_yaml),
+        ];
+        for (flag, value) in given {
+            if value.as_deref().is_some_and(|value| value != "false") {
+                tracing::warn!(flag, "this flag has no effect in this version");
+            }
+        }
+    }
+}
+
+/// Go takes `-flag` for `--flag`; single letters and numbers stay as they are.
+fn with_two_dashes(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
+            format!("-{text}").into()
+        }
+        _ => argument,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Args {
+        let all = std::iter::once("db-controller").chain(arguments.iter().copied());
+        Args::try_parse_from(all.map(OsString::from).map(with_two_dashes)).unwrap()
+    }
+
+    #[test]
+    fn row_89_flags_are_taken_in_every_form_of_the_original() {
+        let args = parse(&["-class=blue", "--config-file", "/c", "-leader-elect"]);
+        assert_eq!((args.class.as_str(), args.leader_elect), ("blue", true));
+        assert_eq!(args.config_file, PathBuf::from("/c"));
+        let args = parse(&["--leader-elect=false", "--metrics-bind-address=:8080"]);
+        assert_eq!(
+            (args.leader_elect, args.metrics_bind_address.as_str()),
+            (false, ":8080")
+        );
+        let args = parse(&["--zap-log-level=2", "--zap-encoder=json", "--zap-devel"]);
+        assert_eq!(
+            (args.log_level(), args.log_format()),
+            ("debug", Format::Json)
+        );
+        parse(&[
+            "--metrics-dep-yaml",
+            "/x",
+            "--enable-db-proxy=false",
+            "-metrics-secure",
+        ]);
+        assert_eq!(
+            parse(&["--watch-namespaces=a,b"]).watch_namespaces,
+            ["a", "b"]
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! The db-controller program: arguments and wiring only. A library too, so that the tests' build
+//! of it differs from the shipped one in nothing but its hook.
+
+mod args;
+mod logs;
+mod signals;
+
+use std::path::Path;
+
+use anyhow::Context;
+use controller::{Options, Settings, hook::Hook};
+use kube::{Client, Config, config::KubeConfigOptions};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use self::args::Args;
+
+/// Runs the controller until a signal or a failure that only a new process can mend.
+pub async fn run(args: Args, hook: Box<dyn Hook>) -> anyhow::Result<()> {
+    logs::start(args.log_format(), args.log_level());
+    args.warn_of_ignored();
+    let token = CancellationToken::new();
+    signals::cancel_on_signal(token.clone());
+    let client = client(args.kubeconfig.as_deref()).await?;
+    let namespace = args.namespace()?;
+    let options = Options {
+        client,
+        settings: Settings {
+            class: args.class.clone(),
+            namespace,
+            watch_namespaces: args.watch_namespaces.clone(),
+            identity: identity(),
+        },
+        config_file: args.config_file.clone(),
+        leader_elect: args.leader_elect,
+        probes: listener(
+            "--health-probe-bind-address",
+            &args.health_probe_bind_address,
+        )
+        .await?,
+        metrics: listener("--metrics-bind-address", &args.metrics_bind_address).await?,
+        hook,
+    };
+    controller::run(options, token)
+        .await
+        .context("db-controller ends")
+}
+
+/// The cluster of `--kubeconfig`, of `KUBECONFIG`, or the one that the process runs in.
+async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let read = kube::config::Kubeconfig::read_from(path)
+                .with_context(|| format!("kubeconfig {} can't be read", path.display()))?;
+            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?
+        }
+        None => Config::infer()
+            .await
+            .context("no cluster: run in one, set KUBECONFIG, or give --kubeconfig")?,
+    };
+    // A watch is silent for up to its own timeout; a request that is no watch has ended by then.
+    config.read_timeout = Some(std::time::Duration::from_secs(295));
+    config.connect_timeout = Some(std::time::Duration::from_secs(5));
+    Ok(Client::try_from(config)?)
+}
+
+/// Unlike any other replica's: the pod's name, or host and process.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME")
+        .ok()
+        .filter(|name| !name.is_empty());
+    let host = host.or_else(|| {
+        std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .ok()
+            .map(|name| name.trim().to_owned())
+    });
+    format!(
+        "{}_{}",
+        host.unwrap_or_else(|| "db-controller".to_owned()),
+        std::process::id()
+    )
+}
+
+/// Binds an address as Go writes it: `:8081` is every address, `0` is none.
+async fn listener(flag: &str, address: &str) -> anyhow::Result<Option<TcpListener>> {
+    if address == "0" || address.is_empty() {
+        return Ok(None);
+    }
+    let full = if address.starts_with(':') {
+        format!("0.0.0.0{address}")
+    } else {
+        address.to_owned()
+    };
+    let listener = TcpListener::bind(&full)
+        .await
+        .with_context(|| format!("{flag}={address} can't be bound"))?;
+    Ok(Some(listener))
+}
