@@ -41,7 +41,11 @@ impl Session {
         catalog: &Catalog,
     ) -> Result<(), Error> {
         let acting = Acting::of(catalog);
-        let statements = acting.as_role(login.as_str(), Reach::Become, hand_over(login, role));
+        let statements = acting.as_role(
+            login.as_str(),
+            Reach::Become,
+            hand_over(login.as_str(), role.as_str()),
+        );
         let outcome = self.run(statements).await;
         outcome.map_err(|kind| {
             let title = format!("giving what {login} owns in {} to {role}", self.database());
@@ -118,18 +122,15 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             let create = sql!("CREATE ROLE {name} NOLOGIN", name = name);
             vec![create, marking(role.as_str(), mark)]
         }
-        ServerStep::CreateLogin { login, role, mark } => {
-            let (name, owner) = (Ident(login.as_str()), Ident(role.as_str()));
-            let create = sql!(
-                "CREATE ROLE {name} NOLOGIN IN ROLE {owner}",
-                name = name,
-                owner = owner
-            );
-            vec![
-                create,
-                assuming(login.as_str(), role),
-                marking(login.as_str(), mark),
-            ]
+        // Who owns it is said by the steps that follow.
+        ServerStep::CreateLogin {
+            login,
+            role: _,
+            mark,
+        } => {
+            let name = Ident(login.as_str());
+            let create = sql!("CREATE ROLE {name} NOLOGIN", name = name);
+            vec![create, marking(login.as_str(), mark)]
         }
         ServerStep::JoinOwner { login, role } => vec![granting(role.as_str(), login)],
         ServerStep::AssumeOwner { login, role } => vec![assuming(login.as_str(), role)],
@@ -171,6 +172,7 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
         ServerStep::Terminate { login } => {
             Acting::of(catalog).as_role(login.as_str(), Reach::Become, vec![ending_sessions(login)])
         }
+        ServerStep::HandOver { role, to } => database::handing_over(role, to, catalog),
         ServerStep::DropOwner { role } => {
             vec![sql!(
                 "DROP ROLE IF EXISTS {name}",
@@ -231,8 +233,8 @@ fn ending_sessions(login: &Login) -> Sql {
 }
 
 /// Everything in this database that `login` owns or may do.
-fn hand_over(login: &Login, role: &RoleName) -> Vec<Sql> {
-    let (login, role) = (Ident(login.as_str()), Ident(role.as_str()));
+fn hand_over(login: &str, role: &str) -> Vec<Sql> {
+    let (login, role) = (Ident(login), Ident(role));
     vec![
         sql!(
             "REASSIGN OWNED BY {login} TO {role}",
@@ -252,7 +254,7 @@ fn dropping_login(login: &Login, role: &RoleName, catalog: &Catalog) -> Vec<Sql>
     let mut work = vec![ending_sessions(login), waiting];
     // Without the owner role nobody could take over what the login owns, and nothing is lost.
     if catalog.roles.contains_key(role.as_str()) {
-        work.extend(hand_over(login, role));
+        work.extend(hand_over(login.as_str(), role.as_str()));
     }
     let mut statements = Acting::of(catalog).as_role(login.as_str(), Reach::Become, work);
     statements.push(sql!("DROP ROLE {name}", name = Ident(login.as_str())));

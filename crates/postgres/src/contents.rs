@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use engine::{
     catalog::{Contents, Extension, Grant},
     names::RoleName,
+    wishes::SystemFunction,
 };
 use serde::Deserialize;
 
@@ -23,13 +24,13 @@ const MAINTAIN: u32 = 170_000;
 pub(crate) const FUNCTION_BODY: &str = "SELECT ";
 
 impl Session {
-    /// Asks which of `extensions` and of `functions` (schema, name) are there, and which rights
+    /// Asks which of `extensions` and of `functions` are there, and which rights
     /// `role` lacks.
     pub async fn observe_contents(
         &mut self,
         role: &RoleName,
         extensions: &[String],
-        functions: &[(String, String)],
+        functions: &[SystemFunction],
     ) -> Result<Contents, Error> {
         let statement = statement(role, extensions, functions, self.version());
         let answer = self.ask::<Answer>(statement).await;
@@ -42,7 +43,7 @@ impl Session {
 fn statement(
     role: &RoleName,
     extensions: &[String],
-    functions: &[(String, String)],
+    functions: &[SystemFunction],
     version: u32,
 ) -> Sql {
     let table_rights = Keyword(if version >= MAINTAIN {
@@ -52,7 +53,7 @@ fn statement(
     });
     let functions: Vec<String> = functions
         .iter()
-        .map(|(schema, name)| format!("{schema}.{name}"))
+        .map(|SystemFunction { schema, name, .. }| format!("{schema}.{name}"))
         .collect();
     // The planner's order does not matter for the rights: each object's are asked one by one, and
     // only those that the role lacks are asked again for the admin.

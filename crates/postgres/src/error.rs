@@ -23,6 +23,11 @@ impl Error {
     pub fn class(&self) -> ErrorClass {
         self.kind.class()
     }
+
+    /// Whether the server knew the login and said no: a wrong password, or no right to log in.
+    pub fn is_refused_login(&self) -> bool {
+        matches!(self.kind, Kind::RefusedLogin(_))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -144,13 +149,12 @@ fn from_server(err: &PgDatabaseError) -> Kind {
         (_, "42710" | "42P04" | "42P06" | "42723" | "42704" | "3F000" | "42P01" | "42883") => {
             Kind::Changed(words(err))
         }
-        (_, "40001" | "40P01") => Kind::Changed("a concurrent change".to_owned()),
+        // A unique index of a catalog may lose a race that 42710 usually wins.
+        (_, "40001" | "40P01" | "23505") => Kind::Changed("a concurrent change".to_owned()),
         // Two writers of one catalog row; the server has no SQLSTATE of its own for it.
         (_, "XX000") if err.message().starts_with("tuple concurrently ") => {
             Kind::Changed("a concurrent change".to_owned())
         }
-        // A unique index of a catalog lost a race that 42710 usually wins.
-        (_, "23505") => Kind::Changed("a concurrent change".to_owned()),
         (_, "25006") => Kind::NoPrimary,
         (_, "57014") => Kind::NotReady("the statement took too long".to_owned()),
         ("08" | "53" | "57", _) | (_, "55000") => Kind::NotReady(words(err)),

@@ -7,8 +7,8 @@ mod sql;
 mod error;
 mod timeouts;
 
+mod admins;
 mod connect;
-mod pool;
 mod session;
 mod verifier;
 
@@ -20,10 +20,10 @@ mod fence;
 mod populate;
 
 pub use self::{
+    admins::Admins,
     connect::log_in,
     error::{Error, Kind},
     fence::Locked,
-    pool::Pool,
     populate::Failure,
     session::Session,
     timeouts::Timeouts,

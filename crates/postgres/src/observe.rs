@@ -112,6 +112,10 @@ struct RoleAnswer(#[serde(with = "RoleFields")] Role);
 
 #[derive(Deserialize)]
 #[serde(remote = "Role")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a mirror of the catalog's facts"
+)]
 struct RoleFields {
     can_login: bool,
     is_superuser: bool,

@@ -10,9 +10,9 @@ use sqlx::PgConnection;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
+    admins::Rack,
     connect::text,
     error::{Error, Kind},
-    pool::Shelf,
     sql::Sql,
     timeouts::Timeouts,
 };
@@ -27,7 +27,7 @@ pub struct Session {
     /// Whether the next user would find it as a new session is.
     is_clean: bool,
     holds_lock: bool,
-    shelf: Arc<Shelf>,
+    rack: Arc<Rack>,
     /// Freed after `drop` has put the connection back.
     _permit: OwnedSemaphorePermit,
 }
@@ -37,7 +37,7 @@ impl Session {
         connection: PgConnection,
         dsn: &Dsn,
         timeouts: Timeouts,
-        shelf: Arc<Shelf>,
+        rack: Arc<Rack>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Session {
             timeouts,
             is_clean: true,
             holds_lock: false,
-            shelf,
+            rack,
             _permit: permit,
         }
     }
@@ -123,7 +123,7 @@ impl Drop for Session {
             (self.connection.take(), self.is_clean && !self.holds_lock)
         {
             let database = std::mem::take(&mut self.database);
-            self.shelf.put(database, connection);
+            self.rack.put(database, connection);
         }
     }
 }

@@ -72,7 +72,7 @@ impl<'a> Acting<'a> {
         Keyword(match reach {
             _ if self.catalog.version < MEMBERSHIP_OPTIONS => "",
             Reach::Become | Reach::GiveTo => " WITH INHERIT FALSE, SET TRUE",
-            Reach::Inherit => " WITH INHERIT TRUE, SET FALSE",
+            Reach::Inherit => " WITH INHERIT TRUE, SET TRUE",
         })
     }
 }

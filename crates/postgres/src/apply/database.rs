@@ -1,4 +1,5 @@
-//! A claim's database as a whole: giving it to its owner role, dropping it.
+//! A claim's database as a whole: giving it to its owner role, giving back what the role owns in
+//! an adopted one, dropping it.
 
 use engine::{
     catalog::Catalog,
@@ -58,6 +59,31 @@ pub(super) fn owning(
     ));
     statements.extend(acting.as_role(role.as_str(), Reach::Become, keeping));
     statements
+}
+
+/// Gives what `role` owns in the connected database to `to`, the database's owner, and takes the
+/// role's rights away. The admin needs the rights of both for that (manual, REASSIGN OWNED).
+pub(super) fn handing_over(role: &RoleName, to: &str, catalog: &Catalog) -> Vec<Sql> {
+    let acting = Acting::of(catalog);
+    let name = Ident(role.as_str());
+    let work = vec![
+        sql!(
+            "REASSIGN OWNED BY {role} TO {to}",
+            role = name,
+            to = Ident(to)
+        ),
+        sql!("DROP OWNED BY {role}", role = name),
+    ];
+    let work = acting.as_role(role.as_str(), Reach::Inherit, work);
+    let admin_owns = catalog
+        .database
+        .as_ref()
+        .is_some_and(|found| found.admin_owns);
+    if admin_owns || to == catalog.admin.name {
+        work
+    } else {
+        acting.as_role(to, Reach::Inherit, work)
+    }
 }
 
 /// Drops a database, sessions and all. The admin takes it back first: dropping is not allowed in

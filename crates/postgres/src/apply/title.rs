@@ -22,6 +22,7 @@ pub(super) fn of(step: &ServerStep) -> String {
         ServerStep::Retire { login } => format!("retiring login {login}"),
         ServerStep::Terminate { login } => format!("ending the sessions of {login}"),
         ServerStep::DropLogin { login, .. } => format!("dropping login {login}"),
+        ServerStep::HandOver { role, to } => format!("giving what {role} owns to {to}"),
         ServerStep::DropDatabase { database } => format!("dropping database {database}"),
         ServerStep::DropOwner { role } => format!("dropping owner role {role}"),
     }

@@ -34,8 +34,8 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// Clones share their connections.
 #[derive(Clone)]
-pub struct Pool {
-    servers: Arc<Mutex<HashMap<Identity, Arc<Shelf>>>>,
+pub struct Admins {
+    racks: Arc<Mutex<HashMap<Identity, Arc<Rack>>>>,
     fingerprints: RandomState,
     timeouts: Timeouts,
     limit: usize,
@@ -51,7 +51,7 @@ struct Identity {
 }
 
 /// The connections of one server and admin.
-pub(crate) struct Shelf {
+pub(crate) struct Rack {
     permits: Arc<Semaphore>,
     limit: usize,
     idle: Mutex<Vec<Idle>>,
@@ -63,33 +63,32 @@ struct Idle {
     since: Instant,
 }
 
-impl Pool {
+impl Admins {
     /// At most `limit` sessions, used and unused, for each server and admin.
     pub fn new(timeouts: Timeouts, limit: usize) -> Self {
         Self {
-            servers: Arc::default(),
+            racks: Arc::default(),
             fingerprints: RandomState::new(),
             timeouts,
             limit: limit.max(1),
         }
     }
 
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     /// A session in the DSN's database: one that was left here, or a new one.
     pub async fn acquire(&self, dsn: &Dsn) -> Result<Session, Error> {
-        let shelf = self.shelf(dsn);
+        let rack = self.rack_of(dsn);
         let connect = async {
-            let permit = shelf.permit(self.timeouts.connect).await?;
-            let connection = match shelf.reuse(dsn.database.as_str()).await {
+            let permit = rack.permit(self.timeouts.connect).await?;
+            let connection = match rack.reuse(dsn.database.as_str()).await {
                 Some(connection) => connection,
                 None => open(dsn, Purpose::Work, self.timeouts).await?,
             };
-            Ok(Session::new(
-                connection,
-                dsn,
-                self.timeouts,
-                Arc::clone(&shelf),
-                permit,
-            ))
+            let rack = Arc::clone(&rack);
+            Ok(Session::new(connection, dsn, self.timeouts, rack, permit))
         };
         let operation = || format!("connecting to database {}", dsn.database);
         connect
@@ -110,28 +109,29 @@ impl Pool {
 
     fn expired(&self, now: Instant) -> Vec<Idle> {
         let mut expired = Vec::new();
-        locked(&self.servers).retain(|_, shelf| {
-            let mut idle = locked(&shelf.idle);
+        locked(&self.racks).retain(|_, rack| {
+            let mut idle = locked(&rack.idle);
             let is_old = |idle: &mut Idle| now.duration_since(idle.since) > IDLE;
             expired.extend(idle.extract_if(.., is_old));
-            !idle.is_empty() || Arc::strong_count(shelf) > 1
+            !idle.is_empty() || Arc::strong_count(rack) > 1
         });
         expired
     }
 
-    fn shelf(&self, dsn: &Dsn) -> Arc<Shelf> {
+    fn rack_of(&self, dsn: &Dsn) -> Arc<Rack> {
         let password = dsn.credential.password.expose_secret();
         let identity = Identity {
             address: dsn.address.clone(),
             login: dsn.credential.login.to_string(),
             password: self.fingerprints.hash_one(password),
         };
-        let shelf = || Arc::new(Shelf::new(self.limit));
-        Arc::clone(locked(&self.servers).entry(identity).or_insert_with(shelf))
+        let mut racks = locked(&self.racks);
+        let new = || Arc::new(Rack::new(self.limit));
+        Arc::clone(racks.entry(identity).or_insert_with(new))
     }
 }
 
-impl Shelf {
+impl Rack {
     fn new(limit: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limit)),

@@ -1,0 +1,11 @@
+//! What this crate does to real servers of every supported version, with an admin that is a
+//! superuser and one that is not.
+
+mod admins;
+mod contents;
+mod deletion;
+mod login;
+mod quoting;
+mod roles;
+mod rotation;
+mod stage;

@@ -1,0 +1,228 @@
+//! A server, an admin, and a claim's names on it.
+
+use anyhow::{Context, Result};
+use engine::{
+    address::{Address, Endpoint, SslMode},
+    catalog::{Catalog, Question},
+    dsn::{Credential, Dsn},
+    mark::Mark,
+    names::{DatabaseName, Login, LoginPair, RoleName},
+    step::ServerStep,
+};
+use postgres::{Admins, Session, Timeouts, Verifier};
+use secrecy::SecretString;
+use testkit::{
+    assets::postgres::MAJORS,
+    names,
+    postgres::{PostgresServer, query, query_one},
+};
+
+/// Whom a test runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rank {
+    Superuser,
+    /// CREATEROLE and CREATEDB, nothing more.
+    Owner,
+}
+
+pub(crate) struct Stage {
+    pub(crate) server: PostgresServer,
+    pub(crate) admin: Dsn,
+    pub(crate) admins: Admins,
+}
+
+/// Runs a test on each version, as each kind of admin.
+pub(crate) async fn everywhere(test: impl AsyncFn(&Stage) -> Result<()>) -> Result<()> {
+    for major in MAJORS {
+        for rank in [Rank::Superuser, Rank::Owner] {
+            let stage = Stage::of(major, rank).await?;
+            test(&stage)
+                .await
+                .with_context(|| format!("on PostgreSQL {major} as {rank:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+impl Stage {
+    pub(crate) async fn new(rank: Rank) -> Result<Self> {
+        Self::of(testkit::assets::postgres::DEFAULT_MAJOR, rank).await
+    }
+
+    async fn of(major: u32, rank: Rank) -> Result<Self> {
+        let builder = PostgresServer::builder().major(major).log_statements();
+        let server = builder.start().await?;
+        let dsn = match rank {
+            Rank::Superuser => server.superuser(),
+            Rank::Owner => server.create_owner_admin().await?.dsn,
+        };
+        let admin = Dsn {
+            address: address(server.port()),
+            database: DatabaseName::try_from("postgres")?,
+            credential: Credential {
+                login: Login::try_from(dsn.login())?,
+                password: dsn.password().clone(),
+            },
+        };
+        let admins = Admins::new(Timeouts::default(), 8);
+        Ok(Self {
+            server,
+            admin,
+            admins,
+        })
+    }
+
+    pub(crate) async fn session(&self) -> Result<Session> {
+        Ok(self.admins.acquire(&self.admin).await?)
+    }
+
+    pub(crate) async fn session_in(&self, database: &DatabaseName) -> Result<Session> {
+        let database = database.clone();
+        let admin = self.admin.clone();
+        Ok(self.admins.acquire(&Dsn { database, ..admin }).await?)
+    }
+
+    /// What the superuser sees.
+    pub(crate) async fn ask(&self, database: &str, sql: &str) -> Result<String> {
+        query_one(&self.server.superuser().database(database).url(), sql).await
+    }
+
+    pub(crate) async fn run(&self, database: &str, sql: &str) -> Result<()> {
+        let dsn = self.server.superuser().database(database).url();
+        query(&dsn, sql).await.map(drop)
+    }
+
+    /// Memberships that the admin could use: there must be none between two operations. From 16 on
+    /// a creator may administer its roles without being able to become them.
+    pub(crate) async fn memberships_of_admin(&self) -> Result<String> {
+        let admin = self.admin.credential.login.as_str();
+        let sql = format!(
+            "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+             WHERE r.rolname = '{admin}' AND coalesce((to_jsonb(m)->>'set_option')::bool, true)"
+        );
+        self.ask("postgres", &sql).await
+    }
+
+    pub(crate) async fn refused(
+        &self,
+        claim: &Claim,
+        login: &Login,
+        password: &SecretString,
+    ) -> bool {
+        let dsn = claim.dsn(self, login, password);
+        let outcome = postgres::log_in(&dsn, &claim.role, Timeouts::default()).await;
+        outcome.is_err_and(|err| err.is_refused_login())
+    }
+
+    /// Messages with statements that the server has logged of `login` so far.
+    pub(crate) fn statements_of(&self, login: &Login) -> Result<usize> {
+        let prefix = format!("] {login}@");
+        let log = self.server.log()?;
+        let is_statement = |line: &&str| line.contains(&prefix) && line.contains("statement: ");
+        Ok(log.lines().filter(is_statement).count())
+    }
+}
+
+pub(crate) fn address(port: u16) -> Address {
+    let host = "127.0.0.1".to_owned();
+    Address::new(Endpoint { host, port }, SslMode::Disable)
+}
+
+/// The names of one claim.
+pub(crate) struct Claim {
+    pub(crate) role: RoleName,
+    pub(crate) database: DatabaseName,
+    pub(crate) logins: LoginPair,
+    pub(crate) mark: Mark,
+}
+
+impl Claim {
+    pub(crate) fn new(role: &str, database: &str) -> Result<Self> {
+        let role = RoleName::try_from(role)?;
+        Ok(Self {
+            logins: LoginPair::of_role(&role),
+            role,
+            database: DatabaseName::try_from(database)?,
+            mark: Mark::new("shop/orders", "0f3a"),
+        })
+    }
+
+    pub(crate) fn question(&self) -> Question {
+        let LoginPair { a, b } = self.logins.clone();
+        Question {
+            roles: vec![self.role.to_string(), a.to_string(), b.to_string()],
+            logins: vec![a, b],
+            database: self.database.clone(),
+        }
+    }
+
+    pub(crate) async fn observe(&self, session: &mut Session) -> Result<Catalog> {
+        Ok(session.observe(&self.question()).await?)
+    }
+
+    /// Everything that a new claim needs.
+    pub(crate) fn creation(&self) -> Vec<ServerStep> {
+        let (role, database, mark) = (&self.role, &self.database, &self.mark);
+        let mut steps = vec![ServerStep::CreateOwner {
+            role: role.clone(),
+            mark: mark.clone().creating(),
+        }];
+        for login in self.logins.both() {
+            steps.push(ServerStep::CreateLogin {
+                login: login.clone(),
+                role: role.clone(),
+                mark: mark.clone(),
+            });
+            steps.push(ServerStep::JoinOwner {
+                login: login.clone(),
+                role: role.clone(),
+            });
+            steps.push(ServerStep::AssumeOwner {
+                login: login.clone(),
+                role: role.clone(),
+            });
+        }
+        steps.push(ServerStep::CreateDatabase {
+            database: database.clone(),
+        });
+        steps.push(ServerStep::OwnDatabase {
+            database: database.clone(),
+            role: role.clone(),
+            mark: mark.clone(),
+        });
+        steps
+    }
+
+    pub(crate) async fn create(&self, session: &mut Session) -> Result<()> {
+        let catalog = self.observe(session).await?;
+        Ok(session.apply(&self.creation(), &catalog).await?)
+    }
+
+    /// Gives `login` a fresh password and returns it.
+    pub(crate) async fn set_password(
+        &self,
+        session: Session,
+        login: &Login,
+    ) -> Result<SecretString> {
+        let password = names::random_password();
+        let verifier = Verifier::of(&password)
+            .await
+            .context("the runtime is ending")?;
+        let mut session = session.lock(17).await?;
+        let mark = self.mark.clone().attempt("8");
+        session.set_password(login, &verifier, &mark).await?;
+        session.unlock().await?;
+        Ok(password)
+    }
+
+    pub(crate) fn dsn(&self, stage: &Stage, login: &Login, password: &SecretString) -> Dsn {
+        Dsn {
+            address: stage.admin.address.clone(),
+            database: self.database.clone(),
+            credential: Credential {
+                login: login.clone(),
+                password: password.clone(),
+            },
+        }
+    }
+}
