@@ -28,9 +28,8 @@ use crate::{
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// A connection that was unused for longer is asked for a sign of life (no statement) before it is
-/// trusted again.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long an unused connection may take to show a sign of life, or to close.
+const SIGN: Duration = Duration::from_secs(1);
 
 /// Clones share their connections.
 #[derive(Clone)]
@@ -102,7 +101,7 @@ impl Admins {
             sleep(IDLE / 6).await;
             for idle in self.expired(Instant::now()) {
                 // Politeness only: a server that does not answer loses the connection anyway.
-                let _ = timeout(FRESH, idle.connection.close()).await;
+                let _ = timeout(SIGN, idle.connection.close()).await;
             }
         }
     }
@@ -148,14 +147,15 @@ impl Rack {
         }
     }
 
-    /// The youngest connection to `database` that lives. Where there is none, makes room for one.
+    /// The youngest connection to `database` that gives a sign of life, which costs no statement.
+    /// Where there is none, makes room for one.
     async fn reuse(&self, database: &str) -> Option<PgConnection> {
         while let Some(mut idle) = self.take(database) {
-            if idle.since.elapsed() <= FRESH {
-                return Some(idle.connection);
-            }
-            if let Ok(Ok(())) = timeout(FRESH, idle.connection.ping()).await {
-                return Some(idle.connection);
+            match timeout(SIGN, idle.connection.ping()).await {
+                Ok(Ok(())) => return Some(idle.connection),
+                Ok(Err(_)) => {}
+                // What one does not answer the others will not either, one timeout after another.
+                Err(_) => locked(&self.idle).clear(),
             }
         }
         let in_use = self.limit.saturating_sub(self.permits.available_permits());

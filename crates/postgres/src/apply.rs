@@ -102,6 +102,9 @@ fn pieces(step: &ServerStep, catalog: &Catalog) -> Vec<Piece> {
             "CREATE DATABASE {name}",
             name = Ident(database.as_str())
         )])],
+        ServerStep::DropLogin { login, .. } if !catalog.roles.contains_key(login.as_str()) => {
+            Vec::new()
+        }
         ServerStep::DropDatabase { database } => database::dropping(database, catalog),
         // The door is closed before the sessions are ended, or an application would walk in again.
         ServerStep::DropLogin { login, role } => vec![

@@ -77,7 +77,10 @@ async fn an_owner_role_with_objects_elsewhere_stays_and_says_so() -> Result<()> 
     };
     let err = session.apply(&[drop], &catalog).await.unwrap_err();
     assert_eq!(err.class(), ErrorClass::Blocked);
-    assert!(err.to_string().contains("owner of table orphan"), "{err}");
+    assert!(
+        err.to_string().contains("owner of table public.orphan"),
+        "{err}"
+    );
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use engine::{
 use postgres::{Admins, Session, Timeouts, Verifier};
 use secrecy::SecretString;
 use testkit::{
-    assets::postgres::MAJORS,
+    assets::postgres::{DEFAULT_MAJOR, MAJORS},
     names,
     postgres::{PostgresServer, query, query_one},
 };
@@ -31,22 +31,23 @@ pub(crate) struct Stage {
     pub(crate) admins: Admins,
 }
 
-/// Runs a test on each version, as each kind of admin.
+/// Runs a test on each version as an admin that is no superuser, for whom the versions differ, and
+/// once as a superuser, for whom they do not.
 pub(crate) async fn everywhere(test: impl AsyncFn(&Stage) -> Result<()>) -> Result<()> {
-    for major in MAJORS {
-        for rank in [Rank::Superuser, Rank::Owner] {
-            let stage = Stage::of(major, rank).await?;
-            test(&stage)
-                .await
-                .with_context(|| format!("on PostgreSQL {major} as {rank:?}"))?;
-        }
+    let owners = MAJORS.map(|major| (major, Rank::Owner));
+    let superuser = (DEFAULT_MAJOR, Rank::Superuser);
+    for (major, rank) in owners.into_iter().chain([superuser]) {
+        let stage = Stage::of(major, rank).await?;
+        test(&stage)
+            .await
+            .with_context(|| format!("on PostgreSQL {major} as {rank:?}"))?;
     }
     Ok(())
 }
 
 impl Stage {
     pub(crate) async fn new(rank: Rank) -> Result<Self> {
-        Self::of(testkit::assets::postgres::DEFAULT_MAJOR, rank).await
+        Self::of(DEFAULT_MAJOR, rank).await
     }
 
     async fn of(major: u32, rank: Rank) -> Result<Self> {
