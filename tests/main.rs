@@ -1,0 +1,9 @@
+//! End-to-end stories on a real control plane and real databases, one folder a story.
+
+mod bad_input;
+mod canary;
+mod chart;
+mod claims;
+mod faults;
+mod promise;
+mod support;

@@ -1,0 +1,1 @@
+//! The promise: at every instant, the DSN in the published Secret authenticates.

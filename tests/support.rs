@@ -1,0 +1,1 @@
+//! What several stories need: claims, Secrets and waits in a few words.
