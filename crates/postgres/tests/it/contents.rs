@@ -77,7 +77,7 @@ async fn row_26_only_missing_rights_are_granted_and_the_rest_is_named() -> Resul
         assert_eq!(contents.missing_grants, []);
 
         let password = claim
-            .set_password(stage.session().await?, &claim.logins.a)
+            .set_password(stage.session().await?, &claim.logins.a, 17)
             .await?;
         let dsn = stage
             .server
@@ -171,7 +171,7 @@ async fn row_29_system_functions_say_their_text_to_everybody() -> Result<()> {
                 .await?;
             let found = &found.system_functions["ib.Life cycle"];
             let password = claim
-                .set_password(stage.session().await?, &claim.logins.a)
+                .set_password(stage.session().await?, &claim.logins.a, 17)
                 .await?;
             let dsn = stage
                 .server

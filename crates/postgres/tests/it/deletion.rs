@@ -21,7 +21,7 @@ async fn row_44_a_deleted_claim_leaves_no_role_no_database_and_no_session() -> R
         let mut session = stage.session().await?;
         claim.create(&mut session).await?;
         let login = &claim.logins.a;
-        let password = claim.set_password(stage.session().await?, login).await?;
+        let password = claim.set_password(stage.session().await?, login, 17).await?;
         let dsn = stage.server.dsn(login.as_str(), password.clone());
         let url = dsn.database(claim.database.as_str()).url();
         // What an application leaves behind, in its own name too.

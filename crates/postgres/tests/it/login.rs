@@ -17,7 +17,9 @@ async fn row_19_a_login_is_proved_by_what_the_dsn_says() -> Result<()> {
     let claim = Claim::new("clerk", "orders")?;
     claim.create(&mut stage.session().await?).await?;
     let login = &claim.logins.a;
-    let password = claim.set_password(stage.session().await?, login).await?;
+    let password = claim
+        .set_password(stage.session().await?, login, 17)
+        .await?;
     let timeouts = Timeouts::default();
     let mut dsn = claim.dsn(&stage, login, &password);
     dsn.address.primary.host = "::1".to_owned();

@@ -3,6 +3,7 @@
 
 mod admins;
 mod contents;
+mod crowd;
 mod deletion;
 mod login;
 mod quoting;

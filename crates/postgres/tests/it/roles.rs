@@ -50,7 +50,9 @@ async fn row_11_a_new_claim_logs_in_as_its_owner_role_under_any_name() -> Result
             assert_eq!(*owner, role);
 
             for login in claim.logins.both() {
-                let password = claim.set_password(stage.session().await?, login).await?;
+                let password = claim
+                    .set_password(stage.session().await?, login, 17)
+                    .await?;
                 let dsn = claim.dsn(stage, login, &password);
                 postgres::log_in(&dsn, &claim.role, stage.admins.timeouts()).await?;
             }
@@ -121,7 +123,9 @@ async fn row_30_a_renamed_owner_role_keeps_its_logins_working() -> Result<()> {
         let mut session = stage.session().await?;
         claim.create(&mut session).await?;
         let login = &claim.logins.a;
-        let password = claim.set_password(stage.session().await?, login).await?;
+        let password = claim
+            .set_password(stage.session().await?, login, 17)
+            .await?;
         let renamed = Claim::new("Clerk 2", "orders")?;
         let catalog = claim.observe(&mut session).await?;
         let rename = ServerStep::RenameOwner {

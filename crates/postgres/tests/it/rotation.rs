@@ -16,7 +16,7 @@ async fn row_25_no_plaintext_password_reaches_the_server_log() -> Result<()> {
     let claim = Claim::new("clerk", "orders")?;
     claim.create(&mut stage.session().await?).await?;
     let password = claim
-        .set_password(stage.session().await?, &claim.logins.a)
+        .set_password(stage.session().await?, &claim.logins.a, 17)
         .await?;
     let dsn = claim.dsn(&stage, &claim.logins.a, &password);
     postgres::log_in(&dsn, &claim.role, stage.admins.timeouts()).await?;
@@ -57,7 +57,9 @@ async fn a_login_past_its_overlap_loses_its_sessions_and_then_its_password() -> 
         let mut session = stage.session().await?;
         claim.create(&mut session).await?;
         let login = claim.logins.b.clone();
-        let password = claim.set_password(stage.session().await?, &login).await?;
+        let password = claim
+            .set_password(stage.session().await?, &login, 17)
+            .await?;
         let dsn = stage
             .server
             .dsn(login.as_str(), password.clone())
@@ -105,7 +107,7 @@ async fn row_83_creation_and_rotation_take_few_messages_and_connections() -> Res
     assert_eq!(stage.statements_of(admin)?, 6);
 
     claim
-        .set_password(stage.session().await?, &claim.logins.a)
+        .set_password(stage.session().await?, &claim.logins.a, 17)
         .await?;
     // Lock, password, unlock.
     assert_eq!(stage.statements_of(admin)?, 9);

@@ -1,5 +1,7 @@
 //! A server, an admin, and a claim's names on it.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use engine::{
     address::{Address, Endpoint, SslMode},
@@ -34,11 +36,16 @@ pub(crate) struct Stage {
 /// Runs a test on each version as an admin that is no superuser, for whom the versions differ, and
 /// once as a superuser, for whom they do not.
 pub(crate) async fn everywhere(test: impl AsyncFn(&Stage) -> Result<()>) -> Result<()> {
+    everywhere_shared(async |stage| test(&stage).await).await
+}
+
+/// The same for tests that work from several tasks.
+pub(crate) async fn everywhere_shared(test: impl AsyncFn(Arc<Stage>) -> Result<()>) -> Result<()> {
     let owners = MAJORS.map(|major| (major, Rank::Owner));
     let superuser = (DEFAULT_MAJOR, Rank::Superuser);
     for (major, rank) in owners.into_iter().chain([superuser]) {
         let stage = Stage::of(major, rank).await?;
-        test(&stage)
+        test(Arc::new(stage))
             .await
             .with_context(|| format!("on PostgreSQL {major} as {rank:?}"))?;
     }
@@ -204,12 +211,13 @@ impl Claim {
         &self,
         session: Session,
         login: &Login,
+        key: i64,
     ) -> Result<SecretString> {
         let password = names::random_password();
         let verifier = Verifier::of(&password)
             .await
             .context("the runtime is ending")?;
-        let mut session = session.lock(17).await?;
+        let mut session = session.lock(key).await?;
         let mark = self.mark.clone().attempt("8");
         session.set_password(login, &verifier, &mark).await?;
         session.unlock().await?;
