@@ -28,6 +28,9 @@ use crate::{context::Scope, error::Error};
 /// Brings one claim to what it asks for, as far as that is possible now. Never fails: what went
 /// wrong stands in the claim's status, and decides when it is looked at again.
 pub async fn reconcile(claim: Arc<DatabaseClaim>, scope: Arc<Scope>) -> Result<Action, Infallible> {
+    if !scope.is_synced().await {
+        return Ok(Action::requeue(Duration::from_secs(1)));
+    }
     let claim = scope.context.memory.freshest(claim);
     if claim.class() != scope.context.settings.class {
         return Ok(Action::await_change());
@@ -89,7 +92,7 @@ async fn work(
         .workers
         .acquire()
         .await
-        .map_err(|_| Error::SecretMoved)?;
+        .map_err(|_| Error::Stopping)?;
     let outcome = apply::apply(claim, scope, inputs, &admin, proves).await;
     permit.learn(&outcome);
     drop(worker);

@@ -71,6 +71,22 @@ impl Context {
     }
 }
 
+impl Scope {
+    /// Waits until every cache was filled once: what is merely not cached yet must not look
+    /// deleted. `false`: a watch ended, so the process is about to.
+    pub async fn is_synced(&self) -> bool {
+        let Self {
+            context,
+            claims,
+            secrets,
+        } = self;
+        claims.wait_until_ready().await.is_ok()
+            && secrets.wait_until_ready().await.is_ok()
+            && context.servers.wait_until_ready().await.is_ok()
+            && context.namespaces.wait_until_ready().await.is_ok()
+    }
+}
+
 /// What this process remembers of a claim. Losing it costs nothing but patience.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {

@@ -25,18 +25,14 @@ pub enum Error {
     },
     #[error("Secret {namespace}/{name}, which holds the admin's credential, does not exist")]
     AdminSecretMissing { namespace: String, name: String },
-    #[error("key {key} of Secret {namespace}/{name} is missing or not UTF-8 text")]
-    AdminSecretKey {
-        namespace: String,
-        name: String,
-        key: String,
-    },
     #[error(
         "Secret {name} exists and does not belong to this claim; choose another secretName, or delete the Secret"
     )]
     ForeignSecret { name: String },
     #[error("the Secret changed while the credential was being replaced")]
     SecretMoved,
+    #[error("the controller is stopping")]
+    Stopping,
     #[error("server {server} failed {failures} times in a row and is left alone for {} s", wait.as_secs().max(1))]
     CircuitOpen {
         server: String,
@@ -64,12 +60,12 @@ impl Error {
             Self::Refused(err) => err.class(),
             Self::Server(err) => err.class(),
             Self::Kubernetes { source, .. } => class_of(source),
-            Self::AdminSecretMissing { .. }
-            | Self::AdminSecretKey { .. }
-            | Self::ForeignSecret { .. }
-            | Self::Quota { .. } => ErrorClass::Blocked,
+            Self::AdminSecretMissing { .. } | Self::ForeignSecret { .. } | Self::Quota { .. } => {
+                ErrorClass::Blocked
+            }
             Self::SecretMoved | Self::NotConfirmed => ErrorClass::Conflict,
             Self::CircuitOpen { .. } => ErrorClass::Unavailable,
+            Self::Stopping => ErrorClass::Transient,
             Self::Password(_) => ErrorClass::Bug,
         }
     }

@@ -48,7 +48,7 @@ impl Limits {
         server.check(address)?;
         let permit = Arc::clone(&server.permits).acquire_owned().await;
         // The semaphore is never closed.
-        let permit = permit.map_err(|_| Error::SecretMoved)?;
+        let permit = permit.map_err(|_| Error::Stopping)?;
         server.check(address)?;
         Ok(Permit {
             server,
@@ -168,7 +168,7 @@ mod tests {
             .enter("pg1:5432", 2)
             .await
             .unwrap()
-            .learn(&Err::<(), _>(Error::SecretMoved));
+            .learn(&Err::<(), _>(Error::Stopping));
         limits.enter("pg1:5432", 2).await.unwrap().learn(&down());
         assert!(limits.enter("pg1:5432", 2).await.is_ok());
     }

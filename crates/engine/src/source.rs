@@ -9,6 +9,7 @@ use crate::{
     address::{Address, SslMode},
     dsn::{self, Credential, Dsn, PartialDsn},
     names::{self, DatabaseName, Login},
+    place::AdminLogin,
 };
 
 /// The data of a Secret, decoded.
@@ -23,8 +24,8 @@ pub enum Error {
         key: &'static str,
         error: dsn::Error,
     },
-    #[error("key {key} of the source Secret is not UTF-8 text")]
-    NotText { key: String },
+    #[error("key {key} of the admin's Secret is missing, empty or not UTF-8 text")]
+    NoKey { key: String },
     #[error("{field} is named neither by sourceDataFrom.database.dsn nor by the source Secret")]
     Missing { field: &'static str },
     #[error("{field} of the source: {error}")]
@@ -38,7 +39,13 @@ pub enum Error {
 
 impl Error {
     pub fn class(&self) -> ErrorClass {
-        ErrorClass::InvalidSpec
+        match self {
+            // Secrets are filled by others, and may be filled later.
+            Self::NoKey { .. } | Self::Missing { .. } | Self::SecretDsn { .. } => {
+                ErrorClass::Blocked
+            }
+            _ => ErrorClass::InvalidSpec,
+        }
     }
 }
 
@@ -113,6 +120,35 @@ pub fn admin_dsn(request: &Request<'_>, default_ssl_mode: SslMode) -> Result<Dsn
             })?,
             password,
         },
+    })
+}
+
+/// The admin's credential out of the Secret of a server that is known to the controller.
+pub fn admin_credential(
+    data: &SecretData,
+    login: &AdminLogin,
+    password_key: &str,
+) -> Result<Credential, Error> {
+    let text = |key: &str| {
+        let value = data
+            .get(key)
+            .map(|value| value.expose_secret().trim_end_matches(['\r', '\n']));
+        value
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| Error::NoKey {
+                key: key.to_owned(),
+            })
+    };
+    let login = match login {
+        AdminLogin::Named(login) => login.as_str(),
+        AdminLogin::InKey(key) => text(key)?,
+    };
+    Ok(Credential {
+        login: Login::try_from(login).map_err(|error| Error::Name {
+            field: "user",
+            error,
+        })?,
+        password: text(password_key)?.into(),
     })
 }
 

@@ -58,8 +58,10 @@ pub struct Wishes {
     pub claim: ClaimId,
     pub mode: Mode,
     pub role: RoleName,
-    /// The owner role under its earlier name, where `userName` was changed.
-    pub former_role: Option<RoleName>,
+    /// The name that the owner role still has on the server, where `userName` was changed.
+    pub renamed_from: Option<RoleName>,
+    /// All earlier names whose logins are not dropped yet.
+    pub former_roles: Vec<RoleName>,
     pub timing: Timing,
     pub extensions: Vec<String>,
     /// Whether the claim itself listed them: then a missing one is reported.
@@ -107,7 +109,8 @@ impl Wishes {
         LoginPair::of_role(&self.role)
     }
 
-    pub fn former_logins(&self) -> Option<LoginPair> {
-        self.former_role.as_ref().map(LoginPair::of_role)
+    /// The logins of earlier names.
+    pub fn former_logins(&self) -> impl Iterator<Item = LoginPair> {
+        self.former_roles.iter().map(LoginPair::of_role)
     }
 }

@@ -2,14 +2,12 @@
 
 use api::claim::DatabaseClaim;
 use engine::{
-    dsn::{Credential, Dsn},
-    names::Login,
-    place::{AdminLogin, Place, SecretName, Server},
+    dsn::Dsn,
+    place::{Place, SecretName, Server},
     source::{self, SecretData},
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use secrecy::{ExposeSecret, SecretString};
 
 use crate::{context::Context, error::Error, publish};
 
@@ -43,28 +41,13 @@ pub(super) async fn dsn(
 
 /// The admin's connection string for a server that is known to the controller.
 pub(crate) async fn server_dsn(context: &Context, server: &Server) -> Result<Dsn, Error> {
-    let name = &server.admin.secret;
-    let data = secret_data(context, name).await?;
-    let login = match &server.admin.login {
-        AdminLogin::Named(login) => login.clone(),
-        AdminLogin::InKey(key) => value(&data, name, key)?
-            .expose_secret()
-            .trim_end()
-            .to_owned(),
-    };
-    let password = value(&data, name, &server.admin.password_key)?;
-    let password = password
-        .expose_secret()
-        .trim_end_matches(['\r', '\n'])
-        .into();
-    let login = Login::try_from(login).map_err(|error| source::Error::Name {
-        field: "admin login",
-        error,
-    })?;
+    let data = secret_data(context, &server.admin.secret).await?;
+    let credential =
+        source::admin_credential(&data, &server.admin.login, &server.admin.password_key)?;
     Ok(Dsn {
         address: server.address.clone(),
         database: server.database.clone(),
-        credential: Credential { login, password },
+        credential,
     })
 }
 
@@ -80,16 +63,4 @@ async fn secret_data(context: &Context, name: &SecretName) -> Result<SecretData,
         name: name.clone(),
     })?;
     Ok(publish::data(&object))
-}
-
-fn value<'a>(
-    data: &'a SecretData,
-    secret: &SecretName,
-    key: &str,
-) -> Result<&'a SecretString, Error> {
-    data.get(key).ok_or_else(|| Error::AdminSecretKey {
-        namespace: secret.namespace.clone(),
-        name: secret.name.clone(),
-        key: key.to_owned(),
-    })
 }

@@ -166,11 +166,7 @@ async fn drop_everything(
             .is_some_and(|mark| mark.same_claim(&mine))
     };
     let mut steps = Vec::new();
-    let former = wishes.former_logins();
-    for pair in [Some(LoginPair::of_role(&role)), former]
-        .into_iter()
-        .flatten()
-    {
+    for pair in std::iter::once(LoginPair::of_role(&role)).chain(wishes.former_logins()) {
         for login in pair
             .both()
             .into_iter()

@@ -174,7 +174,7 @@ impl KnownFacts<'_> {
                 .handled_nonce
                 .as_deref()
                 .or(rotation.and_then(|rotation| rotation.handled_nonce.as_deref())),
-            has_previous: waits_for_overlap || wishes.former_role.is_some(),
+            has_previous: waits_for_overlap || !wishes.former_roles.is_empty(),
             check_every: self.check_every,
             checked_at: self.checked_at,
             started_at: self.started_at,

@@ -18,10 +18,8 @@ use crate::{context::Context, error::Error, publish::Found};
 pub(super) fn question(wishes: &Wishes, database: &DatabaseName) -> Question {
     let mut roles = vec![wishes.role.to_string()];
     let mut logins: Vec<Login> = wishes.logins().both().map(Clone::clone).to_vec();
-    if let (Some(role), Some(pair)) = (&wishes.former_role, wishes.former_logins()) {
-        roles.push(role.to_string());
-        logins.extend(pair.both().map(Clone::clone));
-    }
+    roles.extend(wishes.renamed_from.iter().map(ToString::to_string));
+    logins.extend(wishes.former_logins().flat_map(|pair| [pair.a, pair.b]));
     roles.extend(logins.iter().map(ToString::to_string));
     Question {
         roles,
@@ -70,7 +68,7 @@ pub(super) async fn prove(
     let Some(login) = secret.login().and_then(|login| Login::try_from(login).ok()) else {
         return Ok((Proof::Refused, None));
     };
-    let role = match &wishes.former_role {
+    let role = match &wishes.renamed_from {
         Some(former) if !wishes.logins().contains(login.as_str()) => former,
         _ => &wishes.role,
     };

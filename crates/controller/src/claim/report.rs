@@ -317,15 +317,18 @@ fn server(before: &DatabaseClaimStatus, inputs: &Inputs, outcome: &Outcome) -> S
         Place::Server(server) => Some(server.name.clone()),
         Place::Source { .. } => None,
     };
-    let former = inputs.wishes.former_role.as_ref().map(ToString::to_string);
     // The logins of an earlier name are dropped together; after that nothing of it is left.
-    let is_gone = |role: &String| outcome.retired.iter().any(|login| login.starts_with(role));
+    let is_gone = |role: &str| {
+        let login = format!("{role}_a");
+        outcome.retired.contains(&login)
+    };
+    let former = inputs.wishes.former_roles.iter().map(ToString::to_string);
     ServerStatus {
         name,
         address: outcome.address.to_string(),
         database_created: before.database_created || outcome.database_created,
         owner_role: Some(inputs.wishes.role.to_string()),
-        former_owner_roles: former.into_iter().filter(|role| !is_gone(role)).collect(),
+        former_owner_roles: former.filter(|role| !is_gone(role)).collect(),
     }
 }
 

@@ -154,7 +154,7 @@ async fn set(
 ) -> Result<(), Error> {
     let verifier = Verifier::of(&credential.password)
         .await
-        .ok_or(Error::SecretMoved)?;
+        .ok_or(Error::Stopping)?;
     session
         .set_password(&credential.login, &verifier, mark)
         .await?;

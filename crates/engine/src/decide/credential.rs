@@ -104,8 +104,9 @@ fn cause(
     };
     let pair = wishes.logins();
     if !pair.contains(login.as_str()) {
-        let former = wishes.former_logins();
-        let is_former = former.is_some_and(|pair| pair.contains(login.as_str()));
+        let is_former = wishes
+            .former_logins()
+            .any(|pair| pair.contains(login.as_str()));
         return Some(if is_former {
             Cause::OwnerRenamed
         } else {

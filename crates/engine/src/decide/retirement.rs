@@ -2,7 +2,13 @@
 
 use jiff::Timestamp;
 
-use crate::{names::Login, observed::Observed, schedule, step::ServerStep, wishes::Wishes};
+use crate::{
+    names::{Login, LoginPair},
+    observed::Observed,
+    schedule,
+    step::ServerStep,
+    wishes::Wishes,
+};
 
 /// What to do about earlier logins, and when to look again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,8 +50,8 @@ pub fn retirement(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Retir
             retirement.consider(wishes, observed, now, ends, idle, step);
         }
     }
-    let former = wishes.former_logins();
-    for login in former.iter().flat_map(|pair| pair.both()) {
+    let former: Vec<_> = wishes.former_logins().collect();
+    for login in former.iter().flat_map(LoginPair::both) {
         if observed.catalog.roles.contains_key(login.as_str()) && *login != published {
             let overlap = wishes.timing.overlap.unwrap_or(wishes.timing.period);
             let ends = schedule::after(rotated_at, overlap);

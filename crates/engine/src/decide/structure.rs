@@ -23,7 +23,7 @@ pub fn structure(
     let mut steps = Vec::new();
     let mark = wishes.claim.mark();
     // A rename carries the mark along; the rest is decided as if it had happened already.
-    let owner_name = match (&wishes.former_role, is_renamed) {
+    let owner_name = match (&wishes.renamed_from, is_renamed) {
         (Some(former), true) => {
             steps.push(ServerStep::RenameOwner {
                 from: former.clone(),
@@ -54,7 +54,7 @@ pub fn structure(
 
 /// Whether the owner role waits to be renamed; `false` where that was done already.
 fn renames(wishes: &Wishes, catalog: &Catalog) -> Result<bool, Refusal> {
-    let Some(former) = &wishes.former_role else {
+    let Some(former) = &wishes.renamed_from else {
         return Ok(false);
     };
     let exists = |name: &str| catalog.roles.contains_key(name);
@@ -218,7 +218,7 @@ fn login_steps(
         });
     }
     // A member of the former name is a member of the new one: the role is the same.
-    let owner_names = [Some(&wishes.role), wishes.former_role.as_ref()];
+    let owner_names = [Some(&wishes.role), wishes.renamed_from.as_ref()];
     let names_owner = |name: &str| {
         owner_names
             .iter()

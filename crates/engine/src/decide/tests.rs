@@ -44,7 +44,8 @@ fn wishes(mode: Mode) -> Wishes {
         },
         mode,
         role: RoleName::try_from("clerk").unwrap(),
-        former_role: None,
+        renamed_from: None,
+        former_roles: Vec::new(),
         timing: Timing {
             period: Duration::from_hours(1),
             overlap: None,
@@ -270,7 +271,8 @@ fn row_30_a_new_user_name_renames_the_role_and_publishes_a_new_pair() {
     apply(&mut server, &steps);
     let new = Wishes {
         role: RoleName::try_from("teller").unwrap(),
-        former_role: Some(old.role.clone()),
+        renamed_from: Some(old.role.clone()),
+        former_roles: vec![old.role.clone()],
         ..old
     };
     let mut seen = observed(Some(stored("clerk_a")), server.clone());

@@ -8,7 +8,7 @@ use api::{
 use super::{ClaimId, SecretShape, SystemFunction, Wishes};
 use crate::{
     ErrorClass,
-    names::{self, LoginPair, RoleName},
+    names::{self, RoleName},
     password::Policy,
     place::{Choice, Defaults, Place},
     timing,
@@ -58,12 +58,14 @@ impl Wishes {
             Place::Source { .. } => None,
         };
         let role = RoleName::try_from(spec.user_name.clone()).map_err(Error::UserName)?;
+        let (renamed_from, former_roles) = former_roles(claim.status.as_ref(), &role);
         let listed = spec.extensions.clone();
         let listed_by_server = || defaults.and_then(|defaults| defaults.extensions.clone());
         Ok(Self {
             claim: ClaimId::of(claim)?,
             mode: choice.mode,
-            former_role: former_role(claim.status.as_ref(), &role),
+            renamed_from,
+            former_roles,
             timing: timing::timing(claim, config, defaults)?,
             are_extensions_explicit: listed.is_some(),
             extensions: listed
@@ -103,17 +105,16 @@ fn wants_replication(claim: &DatabaseClaim, place: &Place) -> bool {
     claim.spec.enable_replication_role == Some(true) && is_allowed
 }
 
-/// The owner role that status names, where it is not the one wished for. A claim of the original
-/// has only its login there.
-fn former_role(status: Option<&DatabaseClaimStatus>, role: &RoleName) -> Option<RoleName> {
-    let status = status?;
-    let recorded = status.server.as_ref().and_then(|server| {
-        server
-            .former_owner_roles
-            .last()
-            .cloned()
-            .or_else(|| server.owner_role.clone())
-    });
+/// The owner role that status names, where it is not the one wished for, and all earlier names
+/// whose logins still wait. A claim of the original has only its login there.
+fn former_roles(
+    status: Option<&DatabaseClaimStatus>,
+    role: &RoleName,
+) -> (Option<RoleName>, Vec<RoleName>) {
+    let Some(status) = status else {
+        return (None, Vec::new());
+    };
+    let server = status.server.clone().unwrap_or_default();
     let from_login = || {
         let login = status
             .active_db
@@ -122,15 +123,24 @@ fn former_role(status: Option<&DatabaseClaimStatus>, role: &RoleName) -> Option<
             .as_ref()?
             .user_name
             .clone()?;
-        let role = login
+        login
             .strip_suffix("_a")
-            .or_else(|| login.strip_suffix("_b"))?
-            .to_owned();
-        Some(role)
+            .or_else(|| login.strip_suffix("_b"))
+            .map(str::to_owned)
     };
-    let recorded = RoleName::try_from(recorded.or_else(from_login)?).ok()?;
-    let is_same = recorded == *role || LoginPair::of_role(role).contains(recorded.as_str());
-    (!is_same).then_some(recorded)
+    let is_other = |name: &RoleName| name != role;
+    let renamed_from = server
+        .owner_role
+        .or_else(from_login)
+        .and_then(|name| RoleName::try_from(name).ok())
+        .filter(is_other);
+    let recorded = server
+        .former_owner_roles
+        .into_iter()
+        .map(RoleName::try_from);
+    let mut all: Vec<_> = recorded.filter_map(Result::ok).filter(is_other).collect();
+    all.extend(renamed_from.clone().filter(|name| !all.contains(name)));
+    (renamed_from, all)
 }
 
 fn secret_shape(claim: &DatabaseClaim, server: Option<&Defaults>) -> SecretShape {
