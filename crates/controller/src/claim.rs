@@ -10,7 +10,11 @@ mod observe;
 mod report;
 mod rotate;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use api::{claim::DatabaseClaim, names::finalizer};
 use engine::{agenda::Agenda, error_class::ErrorClass, schedule};
@@ -24,6 +28,9 @@ use tracing::Instrument;
 pub(crate) use self::{admin::server_dsn, apply::version};
 use self::{inputs::Inputs, report::Outcome};
 use crate::{context::Scope, error::Error};
+
+/// The kind, as metrics name it.
+const KIND: &str = "databaseclaim";
 
 /// Brings one claim to what it asks for, as far as that is possible now. Never fails: what went
 /// wrong stands in the claim's status, and decides when it is looked at again.
@@ -41,7 +48,7 @@ pub async fn reconcile(claim: Arc<DatabaseClaim>, scope: Arc<Scope>) -> Result<A
         uid = claim.metadata.uid.as_deref().unwrap_or_default(),
         generation = claim.metadata.generation,
     );
-    let timer = scope.context.metrics.reconcile.start("databaseclaim");
+    let timer = scope.context.metrics.reconcile.start(KIND);
     let action = if claim.metadata.deletion_timestamp.is_some() {
         delete::reconcile(&claim, &scope).instrument(span).await
     } else {
@@ -83,6 +90,7 @@ async fn work(
     ensure_finalizer(claim, scope).await?;
     let admin = admin::dsn(context, claim, &inputs.choice.place).await?;
     let connections = inputs.connections(&context.config.load());
+    let waiting = Instant::now();
     let permit = context
         .limits
         .enter(&admin.address.to_string(), connections)
@@ -93,9 +101,14 @@ async fn work(
         .acquire()
         .await
         .map_err(|_| Error::Stopping)?;
+    context.metrics.reconcile.waited(KIND, waiting.elapsed());
+    let working = Instant::now();
     let outcome = apply::apply(claim, scope, inputs, &admin, proves).await;
     permit.learn(&outcome);
     drop(worker);
+    if outcome.is_ok() {
+        context.metrics.rotation.loaded(working.elapsed());
+    }
     outcome
 }
 
@@ -123,6 +136,9 @@ fn next(
                 .update(uid, |memory| memory.attempts += 1)
                 .attempts;
             let class = err.class();
+            if class != ErrorClass::Conflict {
+                context.metrics.reconcile.failed(KIND);
+            }
             let wait = match err {
                 Error::CircuitOpen { wait, .. } => Some(*wait),
                 _ => class.retry_after(attempts),

@@ -33,12 +33,8 @@ pub enum Error {
     SecretMoved,
     #[error("the controller is stopping")]
     Stopping,
-    #[error("server {server} failed {failures} times in a row and is left alone for {} s", wait.as_secs().max(1))]
-    CircuitOpen {
-        server: String,
-        failures: u32,
-        wait: Duration,
-    },
+    #[error("server {server} did not answer several times in a row and is left alone for a while")]
+    CircuitOpen { server: String, wait: Duration },
     #[error("server {server} holds {limit} databases of claims, which is its quota{scope}")]
     Quota {
         server: String,

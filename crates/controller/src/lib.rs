@@ -11,11 +11,14 @@ pub mod lease;
 pub mod limits;
 pub mod merge_patch;
 pub mod metrics;
+pub mod news;
 pub mod publish;
+pub mod queue;
 pub mod role_claim;
 pub mod run;
 pub mod serve;
 pub mod server;
+pub mod tasks;
 pub mod watch;
 
 pub use context::Settings;

@@ -113,7 +113,6 @@ impl Server {
         match circuit.open_until {
             Some(until) if until > now => Err(Error::CircuitOpen {
                 server: address.to_owned(),
-                failures: circuit.failures,
                 wait: until - now,
             }),
             _ => Ok(()),

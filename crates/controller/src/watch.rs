@@ -122,13 +122,13 @@ pub fn all_on<T: Send + 'static>(
 }
 
 /// Drives a cache that triggers nothing by itself.
-pub async fn drive<K>(mut touched: Touched<K>, each: impl Fn(K), token: CancellationToken) {
+pub async fn drive<K>(mut touched: Touched<K>, token: CancellationToken) {
     loop {
         tokio::select! {
             biased;
             () = token.cancelled() => return,
             event = touched.next() => match event {
-                Some(Ok(object)) => each(object),
+                Some(Ok(_)) => {}
                 Some(Err(err)) => tracing::debug!(error = %err, "watch interrupted"),
                 None => return,
             }

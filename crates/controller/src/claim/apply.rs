@@ -1,5 +1,7 @@
 //! Carries out what was decided, in its order, under the claim's lock on the server.
 
+use std::time::Instant;
+
 use api::claim::DatabaseClaim;
 use engine::{
     catalog::Catalog,
@@ -109,7 +111,7 @@ impl Pass<'_> {
         if steps.is_empty() {
             return Ok(false);
         }
-        session.apply(&steps, &observed.catalog).await?;
+        self.change(session, &steps, &observed.catalog).await?;
         let makes = |step: &ServerStep| matches!(step, ServerStep::OwnDatabase { .. });
         let made_database = steps.iter().any(makes);
         if let Some(ServerStep::RenameOwner { from, to }) = steps.first() {
@@ -122,6 +124,35 @@ impl Pass<'_> {
             }
         }
         Ok(made_database)
+    }
+
+    /// Applies steps and counts what they made.
+    async fn change(
+        &self,
+        session: &mut Locked,
+        steps: &[ServerStep],
+        catalog: &Catalog,
+    ) -> Result<(), Error> {
+        let (metrics, started) = (&self.context.metrics.rotation, Instant::now());
+        let role = self.inputs.wishes.role.as_str();
+        let outcome = session.apply(steps, catalog).await;
+        if let Err(err) = &outcome {
+            metrics.structure_failed(err.class().reason(), role);
+        } else {
+            for step in steps {
+                match step {
+                    ServerStep::CreateLogin { .. } => {
+                        metrics.login_created(role, started.elapsed())
+                    }
+                    ServerStep::OwnDatabase { .. } => metrics.database_created(),
+                    ServerStep::Retire { .. } | ServerStep::DropLogin { .. } => {
+                        metrics.login_removed();
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(outcome?)
     }
 
     fn was_provisioned(&self) -> bool {
@@ -192,7 +223,12 @@ impl Pass<'_> {
                     needs_fence,
                     ends_sessions,
                 };
-                rotate::rotate(self, session, observed, found, order).await
+                let outcome = rotate::rotate(self, session, observed, found, order).await;
+                if let Err(err) = &outcome {
+                    let reason = err.class().reason();
+                    self.context.metrics.rotation.rotation_failed(reason);
+                }
+                outcome
             }
             (
                 CredentialStep::Defer {
@@ -297,7 +333,7 @@ impl Pass<'_> {
         let retirement = decide::retirement(wishes, &after, now);
         let mut retired = Vec::new();
         if !retirement.steps.is_empty() {
-            session.apply(&retirement.steps, &catalog).await?;
+            self.change(session, &retirement.steps, &catalog).await?;
             self.context.hook.reached(engine::rotation::Step::Retire);
             retired = retirement.steps.iter().filter_map(retired_login).collect();
             self.happenings.push(Happening::Retired {

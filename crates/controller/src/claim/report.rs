@@ -107,6 +107,8 @@ pub(super) async fn report(claim: &DatabaseClaim, scope: &Scope, outcome: Result
             }
         }
         Err(err) if err.class() == ErrorClass::Conflict => {}
+        // The first failure said it already; that nobody asks the server now is no news.
+        Err(Error::CircuitOpen { .. }) if has_connection_issue(claim) => {}
         Err(err) => {
             context.metrics.errors.count(err.class());
             let status = failed(claim, &err, now);
@@ -136,6 +138,11 @@ async fn tell(claim: &DatabaseClaim, scope: &Scope, happening: &Happening) {
 fn is_ready(claim: &DatabaseClaim) -> bool {
     let status = claim.status.as_ref();
     status.is_some_and(|status| conditions::is_true(&status.conditions, Type::Ready))
+}
+
+fn has_connection_issue(claim: &DatabaseClaim) -> bool {
+    let status = claim.status.as_ref();
+    status.is_some_and(|status| conditions::is_true(&status.conditions, Type::ConnectionIssue))
 }
 
 fn previous_error(claim: &DatabaseClaim) -> Option<String> {

@@ -12,6 +12,7 @@ use engine::{
     secret,
     step::ServerStep,
 };
+use jiff::Timestamp;
 use postgres::{Kind, Locked, Verifier};
 
 use super::{apply::Pass, happening::Happening, report::Published};
@@ -71,7 +72,9 @@ pub(super) async fn rotate(
         password,
     };
     let mark = wishes.claim.mark().attempt(base);
+    let setting = std::time::Instant::now();
     set(session, &credential, &mark).await?;
+    context.metrics.rotation.password_set(setting.elapsed());
     context.hook.reached(Step::Set);
 
     let dsn = pass.target.dsn(credential.clone());
@@ -79,7 +82,7 @@ pub(super) async fn rotate(
     context.hook.reached(Step::Verify);
 
     let data = secret::data(&dsn, &wishes.secret.dsn_name, &wishes.secret.engine);
-    let now = context.now();
+    let now = whole_seconds(context.now());
     let known = found.as_ref().map_or(0, |found| found.stored.generation());
     let publication = Publication {
         generation: known.max(observed.recorded.generation) + 1,
@@ -159,6 +162,11 @@ async fn set(
         .set_password(&credential.login, &verifier, mark)
         .await?;
     Ok(())
+}
+
+/// The API server keeps times in seconds; so do we.
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 fn report(pass: &mut Pass<'_>, login: Login, cause: Cause) {
