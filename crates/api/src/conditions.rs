@@ -18,6 +18,8 @@ pub enum Type {
     Paused,
     /// Fields are set that have no effect here.
     FieldsIgnored,
+    /// The claim works, in a way that lets others see what they should not.
+    Insecure,
 }
 
 /// Reasons that are not those of an error class.
@@ -31,6 +33,7 @@ pub mod reason {
     pub const RIGHTS_MISSING: &str = "RightsMissing";
     pub const EXTENSIONS_MISSING: &str = "ExtensionsMissing";
     pub const NOT_ALLOWED: &str = "NotAllowed";
+    pub const PASSWORD_IN_SPEC: &str = "PasswordInSpec";
     pub const NO_EFFECT: &str = "NoEffect";
     pub const NOT_SUPPORTED: &str = "NotSupported";
     pub const SOURCE_ADOPTED: &str = "SourceAdopted";

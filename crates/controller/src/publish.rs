@@ -147,6 +147,21 @@ pub async fn delete(client: &Client, claim: &ClaimId, found: &Found) -> Result<(
     }
 }
 
+/// Deletes the Secret in which the original kept the admin's password in the claim's namespace, if
+/// the claim owns it. Returns its name if there was one.
+pub async fn delete_leftover(
+    client: &Client,
+    claim: &ClaimId,
+    shape: &SecretShape,
+) -> Option<String> {
+    let name = format!("temp-{}", shape.name);
+    let found = read(client, &claim.namespace, &name).await.ok()??;
+    if !found.stored.owner_uids.contains(&claim.uid) {
+        return None;
+    }
+    delete(client, claim, &found).await.ok().map(|()| name)
+}
+
 /// Whether everything but the credential stands as the claim wishes: labels, annotations, owner.
 pub fn is_dressed(found: &Found, claim: &ClaimId, shape: &SecretShape) -> bool {
     let holds = |all: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>| {

@@ -302,14 +302,17 @@ impl Pass<'_> {
         )
         .await?;
         let login = dsn.credential.login;
-        self.happenings
-            .push(if found.stored.rotated_at().is_none() {
-                Happening::TakenOver {
-                    login: login.to_string(),
-                }
-            } else {
-                Happening::SecretRepaired
+        if found.stored.rotated_at().is_some() {
+            self.happenings.push(Happening::SecretRepaired);
+        } else {
+            self.happenings.push(Happening::TakenOver {
+                login: login.to_string(),
             });
+            let client = &self.context.client;
+            let leftover = publish::delete_leftover(client, &wishes.claim, &wishes.secret).await;
+            self.happenings
+                .extend(leftover.map(|secret| Happening::LeftoverRemoved { secret }));
+        }
         Ok(Published::of(&written, login, rotated_at))
     }
 

@@ -11,6 +11,9 @@ pub(super) enum Happening {
     TakenOver {
         login: String,
     },
+    LeftoverRemoved {
+        secret: String,
+    },
     Rotated {
         login: Login,
         cause: Cause,
@@ -58,6 +61,7 @@ impl Happening {
             }
             Self::Provisioned { .. }
             | Self::TakenOver { .. }
+            | Self::LeftoverRemoved { .. }
             | Self::Retired { .. }
             | Self::OwnerRenamed { .. } => false,
         }
@@ -68,6 +72,7 @@ impl Happening {
         match self {
             Self::Provisioned { .. } => "Provisioned",
             Self::TakenOver { .. } => "TakenOver",
+            Self::LeftoverRemoved { .. } => "LeftoverRemoved",
             Self::Rotated { cause, .. } => match cause {
                 Cause::SecretDeleted => "SecretDeleted",
                 Cause::SecretEdited => "SecretEdited",
@@ -97,6 +102,11 @@ impl Happening {
             }
             Self::Rotated { login, cause } => {
                 format!("login {login} is published now: {}", cause.sentence())
+            }
+            Self::LeftoverRemoved { secret } => {
+                format!(
+                    "Secret {secret}, in which the original controller kept the admin's password, was deleted"
+                )
             }
             Self::PasswordRestored { login } => format!(
                 "the server refused the published password of login {login} and got it again: it was changed on the server, or the role was dropped"

@@ -1,12 +1,16 @@
 //! Fields that a claim sets and that have no effect where it lives, so that nobody waits for them.
 
 use api::claim::DatabaseClaim;
-use engine::{place::Place, wishes::Mode};
+use engine::{names::DatabaseName, place::Place, wishes::Mode};
 
 use super::inputs::Inputs;
 
 /// Names of the fields, with why they do nothing.
-pub(super) fn ignored_fields(claim: &DatabaseClaim, inputs: &Inputs) -> Option<String> {
+pub(super) fn ignored_fields(
+    claim: &DatabaseClaim,
+    inputs: &Inputs,
+    database: &DatabaseName,
+) -> Option<String> {
     let spec = &claim.spec;
     let provider_fields = [
         ("deletionPolicy", spec.deletion_policy.is_some()),
@@ -53,6 +57,12 @@ pub(super) fn ignored_fields(claim: &DatabaseClaim, inputs: &Inputs) -> Option<S
     }
     if inputs.choice.ignores_source {
         sentences.push("sourceDataFrom: the claim runs on a database of its own".to_owned());
+    }
+    if inputs.choice.mode == Mode::Adopt && spec.database_name != database.as_str() {
+        sentences.push(format!(
+            "databaseName: the source names database {database}, which is used, not {}",
+            spec.database_name
+        ));
     }
     if inputs.choice.mode == Mode::Adopt && spec.server.is_some() {
         sentences.push("server: the claim uses sourceDataFrom".to_owned());

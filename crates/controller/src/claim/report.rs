@@ -363,9 +363,10 @@ fn set_conditions(
         (Type::Degraded, degraded(outcome)),
         (
             Type::FieldsIgnored,
-            ignored_fields(claim, inputs).map(|text| (reason::NO_EFFECT, text)),
+            ignored_fields(claim, inputs, &outcome.database).map(|text| (reason::NO_EFFECT, text)),
         ),
         (Type::NeedsMigrate, needs_migrate(claim, inputs)),
+        (Type::Insecure, insecure(claim)),
     ];
     for (type_, said) in optional {
         match said {
@@ -391,6 +392,19 @@ fn deferred(deferred: &Deferred) -> (&'static str, String) {
         addresses(sessions)
     );
     (reason::DEFERRED, message)
+}
+
+/// The admin's password in the claim itself is seen by everybody who may read claims.
+fn insecure(claim: &DatabaseClaim) -> Option<(&'static str, String)> {
+    let source = claim.spec.source_data_from.as_ref()?.database.as_ref()?;
+    let holds_password = source
+        .dsn
+        .as_deref()
+        .is_some_and(source::dsn_holds_password);
+    holds_password.then(|| {
+        let message = "sourceDataFrom.database.dsn holds the admin's password; move it to a Secret and name that in secretRef";
+        (reason::PASSWORD_IN_SPEC, message.to_owned())
+    })
 }
 
 fn paused() -> (&'static str, String) {

@@ -82,22 +82,7 @@ pub(super) async fn rotate(
     context.hook.reached(Step::Verify);
 
     let data = secret::data(&dsn, &wishes.secret.dsn_name, &wishes.secret.engine);
-    let now = whole_seconds(context.now());
-    let known = found.as_ref().map_or(0, |found| found.stored.generation());
-    let publication = Publication {
-        generation: known.max(observed.recorded.generation) + 1,
-        rotated_at: now,
-        previous_login: observed
-            .published_login()
-            .map(|login| login.to_string())
-            .or_else(|| observed.recorded.current_login.clone())
-            .filter(|previous| *previous != login.as_str()),
-        handled_nonce: wishes
-            .timing
-            .nonce
-            .clone()
-            .or_else(|| observed.handled_nonce().map(str::to_owned)),
-    };
+    let publication = publication(pass, observed, found.as_ref(), &login);
     let written = publish::publish(
         &context.client,
         &wishes.claim,
@@ -115,7 +100,27 @@ pub(super) async fn rotate(
         .rotation
         .rotated(order.cause, started.elapsed());
     report(pass, login.clone(), order.cause);
-    Ok(Published::of(&written, login, now))
+    Ok(Published::of(&written, login, publication.rotated_at))
+}
+
+/// What the Secret says about the credential of `login`, which is about to be published.
+fn publication(
+    pass: &Pass<'_>,
+    observed: &Observed,
+    found: Option<&Found>,
+    login: &Login,
+) -> Publication {
+    let known = found.map_or(0, |found| found.stored.generation());
+    let published = observed.published_login().map(|login| login.to_string());
+    let asked = pass.inputs.wishes.timing.nonce.clone();
+    Publication {
+        generation: known.max(observed.recorded.generation) + 1,
+        rotated_at: whole_seconds(pass.context.now()),
+        previous_login: published
+            .or_else(|| observed.recorded.current_login.clone())
+            .filter(|previous| *previous != login.as_str()),
+        handled_nonce: asked.or_else(|| observed.handled_nonce().map(str::to_owned)),
+    }
 }
 
 /// Step 7: what the Secret now holds must log in; if it does not, that password is set again. It

@@ -18,6 +18,9 @@ const RULES: [Rule; 4] = [
         allowed: &[
             "crates/engine/src/password.rs",
             "crates/engine/src/dsn",
+            "crates/engine/src/secret.rs",
+            "crates/engine/src/source.rs",
+            "crates/postgres/src/admins.rs",
             "crates/postgres/src/verifier.rs",
             "crates/postgres/src/connect.rs",
             "crates/controller/src/publish.rs",

@@ -67,6 +67,10 @@ fn row_88_wrong_values_are_refused_with_key_and_line() {
         "defaultReclaimPolicy: orphan\n",
         &[("defaultReclaimPolicy", 1, "`retain`")],
     );
+}
+
+#[test]
+fn row_88_wrong_values_of_providers_and_lists_are_refused_with_key_and_line() {
     refused(
         "dynamicHostWaitTimeMin: 1m\n",
         &[("dynamicHostWaitTimeMin", 1, "whole number")],
@@ -133,6 +137,10 @@ fn row_88_wrong_values_are_refused_with_key_and_line() {
             "`enabled`, `disabled`",
         )],
     );
+}
+
+#[test]
+fn row_88_wrong_values_inside_maps_are_refused_with_key_and_line() {
     refused(
         "passwordConfig:\n  minPasswordLength: long\n",
         &[("passwordConfig.minPasswordLength", 2, "whole number")],
