@@ -117,26 +117,26 @@ SELECT json_build_object(
     )
 }
 
-/// Reading what could be installed means reading files on the server, so only for what is not.
+/// Knowing what could be installed means reading files on the server: done once, and only if
+/// something is not installed.
 fn extensions_document(extensions: &[String]) -> Sql {
     let wanted = Array::of(extensions.iter().map(String::as_str));
-    if extensions.is_empty() {
-        return sql!("json_build_object()");
-    }
     sql!(
         "(
+    WITH available AS MATERIALIZED (
+      SELECT v.name, NOT v.superuser OR r.rolsuper
+        OR v.trusted AND has_database_privilege(current_database(), 'CREATE') AS can_install
+      FROM pg_available_extensions() AS a
+        JOIN pg_available_extension_versions() AS v
+          ON v.name = a.name AND v.version = a.default_version
+        JOIN pg_roles r ON r.rolname = current_user
+    )
     SELECT coalesce(json_object_agg(name, json_build_object(
       'is_installed', is_installed, 'can_install', can_install)), '{{}}')
     FROM (
-      SELECT w.name, e.oid IS NOT NULL AS is_installed, CASE WHEN e.oid IS NULL THEN (
-        SELECT is_admin_superuser OR NOT v.superuser
-          OR v.trusted AND has_database_privilege(current_database(), 'CREATE')
-        FROM pg_available_extensions() AS a, pg_available_extension_versions() AS v
-        WHERE a.name = w.name AND v.name = a.name AND v.version = a.default_version
-      ) ELSE true END AS can_install
-      FROM unnest({wanted}) AS w (name)
-        LEFT JOIN pg_extension e ON e.extname = w.name,
-        (SELECT rolsuper AS is_admin_superuser FROM pg_roles WHERE rolname = current_user) AS admin
+      SELECT w.name, e.oid IS NOT NULL AS is_installed, CASE WHEN e.oid IS NOT NULL THEN true
+        ELSE (SELECT a.can_install FROM available a WHERE a.name = w.name) END AS can_install
+      FROM unnest({wanted}) AS w (name) LEFT JOIN pg_extension e ON e.extname = w.name
     ) AS found
     WHERE can_install IS NOT NULL)",
         wanted = wanted,

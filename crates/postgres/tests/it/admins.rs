@@ -15,7 +15,7 @@ const SHORT: Timeouts = Timeouts {
     statement: Duration::from_millis(500),
 };
 
-async fn connections(stage: &Stage) -> Result<usize> {
+fn connections(stage: &Stage) -> Result<usize> {
     let login = &stage.admin.credential.login;
     let connected = format!("connection authorized: user={login} ");
     Ok(stage.server.log()?.matches(&connected).count())
@@ -28,7 +28,7 @@ async fn a_session_is_used_again_unless_something_went_wrong_in_it() -> Result<(
     for _ in 0..3 {
         claim.observe(&mut stage.session().await?).await?;
     }
-    assert_eq!(connections(&stage).await?, 1);
+    assert_eq!(connections(&stage)?, 1);
 
     let mut session = stage.session().await?;
     let catalog = claim.observe(&mut session).await?;
@@ -39,7 +39,7 @@ async fn a_session_is_used_again_unless_something_went_wrong_in_it() -> Result<(
     assert_eq!(err.class(), ErrorClass::Conflict, "{err}");
     drop(session);
     claim.observe(&mut stage.session().await?).await?;
-    assert_eq!(connections(&stage).await?, 2);
+    assert_eq!(connections(&stage)?, 2);
     Ok(())
 }
 
@@ -123,6 +123,38 @@ async fn the_first_host_that_answers_is_taken() -> Result<()> {
     let mut session = stage.admins.acquire(&dsn).await?;
     Claim::new("clerk", "orders")?.observe(&mut session).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_standby_is_passed_over_for_a_host_that_takes_writes() -> Result<()> {
+    let mut standby = Stage::new(Rank::Owner).await?;
+    let primary = Stage::new(Rank::Owner).await?;
+    for stage in [&standby, &primary] {
+        let same = "CREATE ROLE same LOGIN CREATEROLE PASSWORD 'same on both'";
+        stage.run("postgres", same).await?;
+    }
+    standby.server.stop().await?;
+    let folder = standby.server.log_path().parent().unwrap().to_owned();
+    std::fs::write(folder.join("data/standby.signal"), "")?;
+    standby.server.start_again().await?;
+
+    let mut dsn = standby.admin.clone();
+    dsn.credential.login = engine::names::Login::try_from("same")?;
+    dsn.credential.password = "same on both".to_owned().into();
+    let err = log_in_both(&dsn, &standby).await.unwrap_err();
+    assert_eq!(err.kind, Kind::NoPrimary);
+    log_in_both(&dsn, &primary).await?;
+    Ok(())
+}
+
+/// Connects to the DSN's own host, then to `second`.
+async fn log_in_both(dsn: &Dsn, second: &Stage) -> Result<(), postgres::Error> {
+    let mut dsn = dsn.clone();
+    dsn.address.others = vec![second.admin.address.primary.clone()];
+    Admins::new(Timeouts::default(), 1)
+        .acquire(&dsn)
+        .await
+        .map(drop)
 }
 
 #[tokio::test]

@@ -48,8 +48,10 @@ async fn round_trip(stage: &Stage, role: &str, text: &str) -> Result<String> {
     };
     session.apply(&[create], &catalog).await?;
     let catalog = claim.observe(&mut session).await?;
-    let found = &catalog.roles[role.as_str()];
-    let comment = found.comment.clone().unwrap_or_default();
+    let found = catalog.roles.get(role.as_str());
+    let comment = found
+        .and_then(|found| found.comment.clone())
+        .unwrap_or_default();
     session
         .apply(&[ServerStep::DropOwner { role }], &catalog)
         .await?;
