@@ -107,10 +107,6 @@ pub struct AllowedNamespaces {
 /// Bounds on what claims may take.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the names are those of the object's fields"
-)]
 pub struct Quotas {
     /// Databases that claims may have on this server.
     #[serde(default, skip_serializing_if = "Option::is_none")]

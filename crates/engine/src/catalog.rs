@@ -42,6 +42,10 @@ pub struct Admin {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent facts of the catalog"
+)]
 pub struct Role {
     pub can_login: bool,
     pub is_superuser: bool,

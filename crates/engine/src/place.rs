@@ -264,8 +264,8 @@ fn server(claim: &DatabaseClaim, known: &Known<'_>) -> Result<Server, Error> {
         found.push(of_block(name, block, known)?);
     }
     if found.len() > 1 {
-        let names: Vec<_> = found.iter().map(|server| server.name.as_str()).collect();
-        return Err(Error::SeveralServers(names.join(", ")));
+        let all: Vec<_> = found.iter().map(|server| server.name.as_str()).collect();
+        return Err(Error::SeveralServers(all.join(", ")));
     }
     found.pop().ok_or(Error::NoServer(namespace))
 }

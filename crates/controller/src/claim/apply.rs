@@ -142,7 +142,7 @@ impl Pass<'_> {
             for step in steps {
                 match step {
                     ServerStep::CreateLogin { .. } => {
-                        metrics.login_created(role, started.elapsed())
+                        metrics.login_created(role, started.elapsed());
                     }
                     ServerStep::OwnDatabase { .. } => metrics.database_created(),
                     ServerStep::Retire { .. } | ServerStep::DropLogin { .. } => {

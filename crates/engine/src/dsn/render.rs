@@ -58,7 +58,7 @@ impl Dsn {
             self.address.ssl_mode,
         );
         for (keyword, value) in &self.address.parameters {
-            text.push_str(&format!(" {keyword}={}", keyword_value(value)));
+            text.extend([" ", keyword, "=", &keyword_value(value)]);
         }
         text.into()
     }
@@ -125,7 +125,7 @@ impl Dsn {
     fn query(&self) -> String {
         let mut query = format!("sslmode={}", self.address.ssl_mode);
         for (keyword, value) in &self.address.parameters {
-            query.push_str(&format!("&{}={}", encoded(keyword), encoded(value)));
+            query.extend(["&", &encoded(keyword), "=", &encoded(value)]);
         }
         query
     }
