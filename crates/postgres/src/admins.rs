@@ -5,13 +5,11 @@
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
-    hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use engine::{address::Address, dsn::Dsn};
-use secrecy::ExposeSecret;
 use sqlx::{Connection, PgConnection};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -19,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    connect::{Purpose, open},
+    connect::{Purpose, fingerprint, open},
     error::{Error, Kind},
     session::Session,
     timeouts::Timeouts,
@@ -118,11 +116,10 @@ impl Admins {
     }
 
     fn rack_of(&self, dsn: &Dsn) -> Arc<Rack> {
-        let password = dsn.credential.password.expose_secret();
         let identity = Identity {
             address: dsn.address.clone(),
             login: dsn.credential.login.to_string(),
-            password: self.fingerprints.hash_one(password),
+            password: fingerprint(dsn, &self.fingerprints),
         };
         let mut racks = locked(&self.racks);
         let new = || Arc::new(Rack::new(self.limit));

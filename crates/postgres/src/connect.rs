@@ -4,7 +4,10 @@
 //! libpq's environment variables; every field that can be set is set here. What it cannot unset is
 //! a client certificate (`PGSSLCERT` with `PGSSLKEY`) and, before our own, `PGOPTIONS`.
 
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 use engine::{
     address::{Endpoint, SslMode},
@@ -171,6 +174,11 @@ fn options(
             ])
         }
     }
+}
+
+/// A number that tells passwords apart within this process and says nothing outside of it.
+pub(crate) fn fingerprint(dsn: &Dsn, key: &RandomState) -> u64 {
+    key.hash_one(dsn.credential.password.expose_secret())
 }
 
 /// Reads settings out of libpq's `options` parameter: `-c name=value`, `-cname=value` or
