@@ -72,7 +72,8 @@ pub struct Config {
     pub default_extensions: Vec<String>,
     /// `maxConcurrentReconciles`: claims worked on at once.
     pub max_concurrent_reconciles: u16,
-    /// `maxConnectionsPerServer`: admin connections to one server at once.
+    /// `maxConnectionsPerServer`: claims of one server worked on at once, each over one admin
+    /// connection, and a second one while its new database is filled.
     pub max_connections_per_server: u16,
     /// `overlap`: how long the previous login stays usable; one rotation period if none.
     pub overlap: Option<Duration>,

@@ -22,4 +22,4 @@ pub mod tasks;
 pub mod watch;
 
 pub use context::Settings;
-pub use run::{Options, run};
+pub use run::{MetricsAccess, Options, run};

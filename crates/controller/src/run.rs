@@ -49,6 +49,8 @@ pub struct Options {
     /// Already bound, so that a test can ask for port 0.
     pub probes: Option<TcpListener>,
     pub metrics: Option<TcpListener>,
+    /// Whether `/metrics` speaks TLS and asks who reads.
+    pub metrics_access: MetricsAccess,
     pub hook: Box<dyn Hook>,
 }
 
@@ -64,6 +66,15 @@ pub enum Error {
     TaskEnded(#[from] tasks::Ended),
 }
 
+/// Who may read `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsAccess {
+    /// Everybody who reaches the port, in plain text.
+    Open,
+    /// Over TLS, bearers of a token whom RBAC allows it.
+    Secure,
+}
+
 /// How long the last passes may take once a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(8);
 
@@ -76,6 +87,7 @@ pub async fn run(options: Options, token: CancellationToken) -> Result<(), Error
         leader_elect,
         probes,
         metrics,
+        metrics_access,
         hook,
     } = options;
     let (config, text) = config_file::load(&config_file)?;
@@ -94,7 +106,7 @@ pub async fn run(options: Options, token: CancellationToken) -> Result<(), Error
         &context,
         &stores,
         &health,
-        (probes, metrics),
+        (probes, metrics.map(|listener| (listener, metrics_access))),
         &token,
     );
 
@@ -159,7 +171,8 @@ fn context(
         Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
         all,
     );
-    let connections = config.max_connections_per_server.into();
+    // A claim whose database is being filled holds a second connection, to that database.
+    let connections = 2 * usize::from(config.max_connections_per_server);
     let context = Context {
         events: Events::new(client.clone(), &settings.identity),
         admins: postgres::Admins::new(postgres::Timeouts::default(), connections),
@@ -189,16 +202,23 @@ fn serve_all(
     context: &Arc<Context>,
     stores: &Arc<OnceLock<Vec<Store<DatabaseClaim>>>>,
     health: &Arc<Health>,
-    (probes, metrics): (Option<TcpListener>, Option<TcpListener>),
+    (probes, metrics): (Option<TcpListener>, Option<(TcpListener, MetricsAccess)>),
     token: &CancellationToken,
 ) {
-    if let Some(listener) = metrics {
+    if let Some((listener, access)) = metrics {
+        let (client, token) = (context.client.clone(), token.clone());
         let (context, stores) = (Arc::clone(context), Arc::clone(stores));
-        let text = move || scrape(&context, &stores);
-        tasks.spawn(
-            "the metrics server",
-            serve::metrics(listener, text, token.clone()),
-        );
+        let router = serve::metrics_router(move || scrape(&context, &stores));
+        tasks.spawn("the metrics server", async move {
+            match access {
+                MetricsAccess::Open => serve::metrics(listener, router, token).await,
+                MetricsAccess::Secure => {
+                    if let Err(err) = serve::secure::serve(listener, router, client, token).await {
+                        tracing::error!(error = crate::error::chain(&err), "metrics server ended");
+                    }
+                }
+            }
+        });
     }
     if let Some(listener) = probes {
         let health = Arc::clone(health);

@@ -1,5 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`. A server takes a bound listener and ends with its token.
 
+pub mod secure;
+
 use std::{
     future::Future,
     sync::{
@@ -57,12 +59,9 @@ pub async fn probes(listener: TcpListener, health: Arc<Health>, token: Cancellat
     run(listener, router, token).await;
 }
 
-/// Serves the metrics that `text` writes.
-pub async fn metrics<F>(listener: TcpListener, text: F, token: CancellationToken)
-where
-    F: Fn() -> String + Clone + Send + Sync + 'static,
-{
-    run(listener, metrics_router(text), token).await;
+/// Serves the metrics in plain text.
+pub async fn metrics(listener: TcpListener, router: Router, token: CancellationToken) {
+    run(listener, router, token).await;
 }
 
 /// The router of `/metrics`, for plain HTTP and TLS alike.

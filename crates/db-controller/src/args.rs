@@ -20,6 +20,9 @@ pub struct Args {
     /// Address of /metrics, such as :8080; 0 is off.
     #[arg(long, default_value = "0")]
     pub metrics_bind_address: String,
+    /// Serve /metrics over TLS, to readers whom RBAC allows it.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub metrics_secure: bool,
     /// Address of /healthz and /readyz; 0 is off.
     #[arg(long, default_value = ":8081")]
     pub health_probe_bind_address: String,
@@ -40,8 +43,6 @@ pub struct Args {
     pub zap_log_level: String,
 
     // Flags of the original that change nothing here, or nothing yet.
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub metrics_secure: Option<String>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub enable_http2: Option<String>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -109,7 +110,6 @@ impl Args {
     /// Says once which flags were given that do nothing.
     pub(crate) fn warn_of_ignored(&self) {
         let given = [
-            ("metrics-secure", &self.metrics_secure),
             ("enable-db-proxy", &self.enable_db_proxy),
             (
                 "enable-deprecation-conversion-webhook",

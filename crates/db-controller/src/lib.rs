@@ -8,7 +8,7 @@ mod signals;
 use std::path::Path;
 
 use anyhow::Context;
-use controller::{Options, Settings, hook::Hook};
+use controller::{MetricsAccess, Options, Settings, hook::Hook};
 use kube::{Client, Config, config::KubeConfigOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,11 @@ pub async fn run(args: Args, hook: Box<dyn Hook>) -> anyhow::Result<()> {
         )
         .await?,
         metrics: listener("--metrics-bind-address", &args.metrics_bind_address).await?,
+        metrics_access: if args.metrics_secure {
+            MetricsAccess::Secure
+        } else {
+            MetricsAccess::Open
+        },
         hook,
     };
     controller::run(options, token)
