@@ -5,6 +5,9 @@
 )]
 
 mod crds;
+mod demo;
+#[cfg(test)]
+mod docs;
 mod down;
 mod local;
 mod setup;
@@ -26,6 +29,8 @@ enum Command {
     Up,
     /// End what `up` started
     Down,
+    /// Rotate under load on two real servers and report
+    Demo,
     /// Run all tests on shared servers
     Test(test::Args),
     /// Write the CRDs into config/ and the chart
@@ -51,6 +56,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Setup => setup::run().await?,
         Command::Up => up::run().await?,
         Command::Down => down::run().await?,
+        Command::Demo => return demo::run().await,
         Command::Test(args) => return test::run(args).await,
         Command::Crds(args) => crds::run(&args)?,
         Command::Tidy => tidy::run()?,
