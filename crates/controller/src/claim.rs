@@ -35,9 +35,7 @@ const KIND: &str = "databaseclaim";
 /// Brings one claim to what it asks for, as far as that is possible now. Never fails: what went
 /// wrong stands in the claim's status, and decides when it is looked at again.
 pub async fn reconcile(claim: Arc<DatabaseClaim>, scope: Arc<Scope>) -> Result<Action, Infallible> {
-    if !scope.is_synced().await {
-        return Ok(Action::requeue(Duration::from_secs(1)));
-    }
+    scope.is_synced().await;
     let claim = scope.context.memory.freshest(claim);
     if claim.class() != scope.context.settings.class {
         return Ok(Action::await_change());

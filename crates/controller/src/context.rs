@@ -10,14 +10,10 @@ use arc_swap::ArcSwap;
 use engine::password::PasswordSource;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{
-    Client, ResourceExt,
-    core::PartialObjectMeta,
-    runtime::reflector::{ObjectRef, Store},
-};
+use kube::{Client, ResourceExt, core::PartialObjectMeta, runtime::reflector::ObjectRef};
 use tokio::sync::Semaphore;
 
-use crate::{events::Events, hook::Hook, limits::Limits, metrics::Metrics};
+use crate::{events::Events, hook::Hook, limits::Limits, metrics::Metrics, watch::Cache};
 
 /// What is set once, at the start.
 #[derive(Debug, Clone)]
@@ -36,8 +32,8 @@ pub struct Context {
     pub client: Client,
     pub settings: Settings,
     pub config: ArcSwap<Config>,
-    pub servers: Store<DatabaseServer>,
-    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub servers: Cache<DatabaseServer>,
+    pub namespaces: Cache<PartialObjectMeta<Namespace>>,
     pub admins: postgres::Admins,
     pub limits: Limits,
     /// Bounds the claims that are worked on at once, whatever their servers.
@@ -53,8 +49,8 @@ pub struct Context {
 /// One watched scope, a namespace or the whole cluster, with its caches.
 pub struct Scope {
     pub context: Arc<Context>,
-    pub claims: Store<DatabaseClaim>,
-    pub secrets: Store<PartialObjectMeta<Secret>>,
+    pub claims: Cache<DatabaseClaim>,
+    pub secrets: Cache<PartialObjectMeta<Secret>>,
 }
 
 impl Context {
@@ -73,17 +69,17 @@ impl Context {
 
 impl Scope {
     /// Waits until every cache was filled once: what is merely not cached yet must not look
-    /// deleted. `false`: a watch ended, so the process is about to.
-    pub async fn is_synced(&self) -> bool {
+    /// deleted.
+    pub async fn is_synced(&self) {
         let Self {
             context,
             claims,
             secrets,
         } = self;
-        claims.wait_until_ready().await.is_ok()
-            && secrets.wait_until_ready().await.is_ok()
-            && context.servers.wait_until_ready().await.is_ok()
-            && context.namespaces.wait_until_ready().await.is_ok()
+        claims.is_whole().await;
+        secrets.is_whole().await;
+        context.servers.is_whole().await;
+        context.namespaces.is_whole().await;
     }
 }
 

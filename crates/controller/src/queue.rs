@@ -1,20 +1,17 @@
 //! Runs a reconciler over requests. Concurrency is bounded inside the reconcilers, per server and
 //! overall, so that what waits for one server takes nobody's place.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, ops::Deref, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt};
-use kube::runtime::{
-    controller::{self, Action},
-    reflector::Store,
-};
+use kube::runtime::controller::{self, Action};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::watch;
+use crate::watch::{self, Cache};
 
 /// Reconciles what is requested until the token ends; then waits for what is under way.
 pub async fn reconcile_all<K, Ctx, Fut>(
-    store: Store<K>,
+    cache: Cache<K>,
     requests: Vec<watch::Requests<K>>,
     reconcile: impl FnMut(Arc<K>, Arc<Ctx>) -> Fut + Send + 'static,
     context: Arc<Ctx>,
@@ -37,14 +34,21 @@ pub async fn reconcile_all<K, Ctx, Fut>(
     };
     let never = |_: Arc<K>, err: &Infallible, _: Arc<Ctx>| match *err {};
     let config = controller::Config::default();
-    controller::applier(boxed, never, context, store, requests, config)
-        .for_each(|outcome| {
-            if let Err(err) = outcome {
-                tracing::debug!(error = %err, "request dropped");
-            }
-            std::future::ready(())
-        })
-        .await;
+    controller::applier(
+        boxed,
+        never,
+        context,
+        cache.deref().clone(),
+        requests,
+        config,
+    )
+    .for_each(|outcome| {
+        if let Err(err) = outcome {
+            tracing::debug!(error = %err, "request dropped");
+        }
+        std::future::ready(())
+    })
+    .await;
     tracker.close();
     tracker.wait().await;
 }

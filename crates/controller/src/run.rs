@@ -12,11 +12,7 @@ use engine::password::Generator;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{
-    Api, Client,
-    core::PartialObjectMeta,
-    runtime::{reflector::Store, watcher},
-};
+use kube::{Api, Client, core::PartialObjectMeta, runtime::watcher};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, broadcast},
@@ -37,7 +33,7 @@ use crate::{
     serve::{self, Health},
     server::{self, ServerScope},
     tasks::{self, Tasks},
-    watch::{self, Touched},
+    watch::{self, Cache, Touched},
 };
 
 /// What the process is started with.
@@ -200,7 +196,7 @@ fn context(
 fn serve_all(
     tasks: &mut Tasks,
     context: &Arc<Context>,
-    stores: &Arc<OnceLock<Vec<Store<DatabaseClaim>>>>,
+    stores: &Arc<OnceLock<Vec<Cache<DatabaseClaim>>>>,
     health: &Arc<Health>,
     (probes, metrics): (Option<TcpListener>, Option<(TcpListener, MetricsAccess)>),
     token: &CancellationToken,
@@ -351,9 +347,7 @@ fn follow_config(
 /// The leader is ready when its caches are whole; stays until the end, as tasks must.
 async fn ready_when_synced(scopes: Vec<Arc<Scope>>, health: Arc<Health>, token: CancellationToken) {
     for scope in scopes {
-        if !scope.is_synced().await {
-            return;
-        }
+        scope.is_synced().await;
     }
     health.set_ready(true);
     token.cancelled().await;
@@ -371,11 +365,11 @@ async fn beat(health: Arc<Health>, token: CancellationToken) {
 }
 
 /// The text of `/metrics`; gauges over claims are computed now, on the leader.
-fn scrape(context: &Context, stores: &OnceLock<Vec<Store<DatabaseClaim>>>) -> String {
+fn scrape(context: &Context, stores: &OnceLock<Vec<Cache<DatabaseClaim>>>) -> String {
     if let Some(stores) = stores.get() {
         let claims: Vec<_> = stores
             .iter()
-            .flat_map(Store::state)
+            .flat_map(|claims| claims.state())
             .filter(|claim| claim.class() == context.settings.class)
             .collect();
         context

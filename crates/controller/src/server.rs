@@ -16,13 +16,14 @@ use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
-    runtime::{controller::Action, reflector::Store},
+    runtime::controller::Action,
 };
 
 use crate::{
     claim::{server_dsn, version},
     context::Context,
     error::{Error, chain},
+    watch::Cache,
 };
 
 /// How often a server that is well is looked at.
@@ -31,7 +32,7 @@ const LOOK: Duration = Duration::from_mins(10);
 /// What the server reconciler shares beside the context: the claims that are counted.
 pub struct ServerScope {
     pub context: Arc<Context>,
-    pub claims: Vec<Store<api::claim::DatabaseClaim>>,
+    pub claims: Vec<Cache<api::claim::DatabaseClaim>>,
 }
 
 pub async fn reconcile(

@@ -1,7 +1,7 @@
 //! Narrow watches: claims, Secrets with our label as metadata only, DatabaseServers, labels of
 //! namespaces. Nothing lists all Secrets. What a watch delivers becomes requests to reconcile.
 
-use std::{fmt::Debug, hash::Hash};
+use std::{fmt::Debug, ops::Deref};
 
 use api::{
     claim::DatabaseClaim,
@@ -24,23 +24,72 @@ use tokio_util::sync::CancellationToken;
 /// Requests to reconcile claims.
 pub type Requests<K> = BoxStream<'static, Result<ObjectRef<K>, watcher::Error>>;
 
+/// The objects that a watch keeps. Knows by itself when it is whole: `Store::wait_until_ready`
+/// wakes only the last of several who wait (kube-runtime 5.0, `utils/delayed_init.rs`).
+pub struct Cache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store: Store<K>,
+    whole: CancellationToken,
+}
+
+impl<K> Cache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    /// Waits until the first list was taken in.
+    pub async fn is_whole(&self) {
+        self.whole.cancelled().await;
+    }
+}
+
+impl<K> Clone for Cache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            whole: self.whole.clone(),
+        }
+    }
+}
+
+impl<K> Deref for Cache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    type Target = Store<K>;
+
+    fn deref(&self) -> &Store<K> {
+        &self.store
+    }
+}
+
 /// Watches one kind into a cache. The stream gives what was touched, deleted objects too, and must
 /// be polled for the cache to move.
-pub fn cached<K>(api: Api<K>, config: watcher::Config) -> (Store<K>, Touched<K>)
+pub fn cached<K>(api: Api<K>, config: watcher::Config) -> (Cache<K>, Touched<K>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    K::DynamicType: Eq + Hash + Clone,
 {
     let (store, writer) = reflector::store();
+    let whole = CancellationToken::new();
+    let told = whole.clone();
     let touched = watcher(api, config)
         .default_backoff()
         .modify(|object| {
             object.managed_fields_mut().clear();
         })
         .reflect(writer)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                told.cancel();
+            }
+        })
         .touched_objects()
         .boxed();
-    (store, touched)
+    (Cache { store, whole }, touched)
 }
 
 /// Objects as a watch touches them.
@@ -75,7 +124,7 @@ where
 /// Requests for the claims whose Secret was touched.
 pub fn of_secrets(
     touched: Touched<PartialObjectMeta<Secret>>,
-    claims: Store<DatabaseClaim>,
+    claims: Cache<DatabaseClaim>,
 ) -> Requests<DatabaseClaim> {
     touched
         .map_ok(move |secret| {
@@ -89,7 +138,7 @@ pub fn of_secrets(
 /// The claim that published a Secret: named by its annotation, else the one that names the Secret.
 fn claim_of(
     secret: &PartialObjectMeta<Secret>,
-    claims: &Store<DatabaseClaim>,
+    claims: &Cache<DatabaseClaim>,
 ) -> Option<ObjectRef<DatabaseClaim>> {
     let namespace = secret.namespace()?;
     if let Some(name) = secret.annotations().get(annotation::CLAIM_NAME) {
@@ -105,7 +154,7 @@ fn claim_of(
 /// Requests for every cached claim that `concerns`, whenever `trigger` fires.
 pub fn all_on<T: Send + 'static>(
     trigger: impl Stream<Item = T> + Send + 'static,
-    claims: Store<DatabaseClaim>,
+    claims: Cache<DatabaseClaim>,
     concerns: impl Fn(&T, &DatabaseClaim) -> bool + Send + Sync + 'static,
 ) -> Requests<DatabaseClaim> {
     trigger
@@ -141,4 +190,26 @@ pub fn merged<K: Resource>(
     sources: Vec<Requests<K>>,
 ) -> impl Stream<Item = Result<ObjectRef<K>, watcher::Error>> + Send {
     futures::stream::select_all(sources)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn row_87_everybody_who_waits_for_a_cache_gets_on_once_it_is_filled() {
+        let (store, mut writer) = reflector::store::<Secret>();
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let store = store.clone();
+            waiting.spawn(async move {
+                until_filled(|| async { store.wait_until_ready().await.is_ok() }).await
+            });
+        }
+        tokio::task::yield_now().await;
+        writer.apply_watcher_event(&watcher::Event::Init);
+        writer.apply_watcher_event(&watcher::Event::InitDone);
+        let all = tokio::time::timeout(Duration::from_secs(60), waiting.join_all());
+        assert_eq!(all.await.expect("nobody waits for ever"), [true; 8]);
+    }
 }
