@@ -191,25 +191,3 @@ pub fn merged<K: Resource>(
 ) -> impl Stream<Item = Result<ObjectRef<K>, watcher::Error>> + Send {
     futures::stream::select_all(sources)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn row_87_everybody_who_waits_for_a_cache_gets_on_once_it_is_filled() {
-        let (store, mut writer) = reflector::store::<Secret>();
-        let mut waiting = tokio::task::JoinSet::new();
-        for _ in 0..8 {
-            let store = store.clone();
-            waiting.spawn(async move {
-                until_filled(|| async { store.wait_until_ready().await.is_ok() }).await
-            });
-        }
-        tokio::task::yield_now().await;
-        writer.apply_watcher_event(&watcher::Event::Init);
-        writer.apply_watcher_event(&watcher::Event::InitDone);
-        let all = tokio::time::timeout(Duration::from_secs(60), waiting.join_all());
-        assert_eq!(all.await.expect("nobody waits for ever"), [true; 8]);
-    }
-}
