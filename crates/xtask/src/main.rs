@@ -56,7 +56,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Setup => setup::run().await?,
         Command::Up => up::run().await?,
         Command::Down => down::run().await?,
-        Command::Demo => return demo::run().await,
+        Command::Demo => return Box::pin(demo::run()).await,
         Command::Test(args) => return test::run(args).await,
         Command::Crds(args) => crds::run(&args)?,
         Command::Tidy => tidy::run()?,

@@ -1,11 +1,12 @@
 //! What a platform team and an application team would apply: servers, admin Secrets, claims.
 
 use anyhow::{Context, Result, ensure};
-use api::claim::DatabaseClaim;
+use api::claim::{DatabaseClaim, RotationSpec};
 use api::conditions::{self, Type};
 use api::names::secret_key;
 use api::server::DatabaseServer;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, PostParams};
 use kube::{Client, ResourceExt};
 use secrecy::ExposeSecret;
@@ -97,11 +98,14 @@ fn claim(name: &str, server: &Server, what: &'static str) -> Claim {
     }
 }
 
-async fn create(client: &Client, name: &str, mut spec: Value) -> Result<()> {
-    spec["class"] = json!(CLASS);
-    spec["rotation"] = json!({ "period": PERIOD });
-    let object: DatabaseClaim =
+async fn create(client: &Client, name: &str, spec: Value) -> Result<()> {
+    let mut object: DatabaseClaim =
         serde_json::from_value(json!({ "metadata": { "name": name }, "spec": spec }))?;
+    object.spec.class = Some(CLASS.to_owned());
+    object.spec.rotation = Some(RotationSpec {
+        period: Some(IntOrString::String(PERIOD.to_owned())),
+        ..RotationSpec::default()
+    });
     Api::<DatabaseClaim>::namespaced(client.clone(), NAMESPACE)
         .create(&PostParams::default(), &object)
         .await
