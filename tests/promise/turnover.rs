@@ -1,0 +1,164 @@
+//! Claims that rotate as fast as the controller can, each under a prober.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use api::names::annotation;
+use kube::ResourceExt;
+use testkit::prober::{ProbeReport, Prober};
+use testkit::wait::wait_for;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Stage, log_in};
+
+/// A rotation that does not come is asked for again: its controller may be dead or frozen.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A claim and its owner role.
+pub(super) struct Subject {
+    pub(super) name: String,
+    pub(super) role: String,
+}
+
+pub(super) struct Turnover {
+    stage: Stage,
+    subjects: Vec<Subject>,
+    probers: Vec<Prober>,
+    token: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+/// What the probers counted, and how often the credentials changed.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) rotations: u64,
+    pub(super) attempts: u64,
+    pub(super) overtaken: u64,
+    pub(super) failures: u64,
+    pub(super) first_failures: Vec<String>,
+}
+
+impl Turnover {
+    /// Probes from now on, and asks for rotations without pause.
+    pub(super) fn start(stage: &Stage, subjects: Vec<Subject>) -> Self {
+        let token = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let mut probers = Vec::new();
+        for Subject { name, role: _ } in &subjects {
+            let client = stage.client.clone();
+            probers.push(Prober::start(client, &stage.namespace, name));
+            tasks.spawn(keep_asking(stage.clone(), name.clone(), token.clone()));
+        }
+        Self {
+            stage: stage.clone(),
+            subjects,
+            probers,
+            token,
+            tasks,
+        }
+    }
+
+    /// Rotations of all claims so far: what the Secrets themselves say.
+    pub(super) async fn rotations(&self) -> Result<u64> {
+        let mut all = 0;
+        for Subject { name, role: _ } in &self.subjects {
+            all += generation(&self.stage, name).await?;
+        }
+        Ok(all)
+    }
+
+    /// Waits until there are that many more rotations than now.
+    pub(super) async fn more(&self, rotations: u64) -> Result<u64> {
+        let goal = self.rotations().await? + rotations;
+        wait_for(format!("rotation {goal}"), async || {
+            let now = self.rotations().await?;
+            ensure!(now >= goal, "{now} rotations");
+            Ok(Some(now))
+        })
+        .await
+    }
+
+    /// Stops asking, sees that every claim converges, and counts.
+    pub(super) async fn settle(mut self) -> Result<Tally> {
+        self.token.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.context("who asks for rotations panicked")?;
+        }
+        for Subject { name, role } in &self.subjects {
+            self.stage.rotate(name).await?;
+            self.stage.ready(name).await?;
+            let runs_as = log_in(&self.stage.secret(name).await?).await?;
+            ensure!(runs_as == *role, "claim {name} logs in as {runs_as}");
+        }
+        let mut tally = Tally {
+            rotations: self.rotations().await?,
+            ..Tally::default()
+        };
+        for prober in self.probers {
+            let ProbeReport {
+                attempts,
+                failures,
+                overtaken,
+                credentials: _,
+                first_failures,
+            } = prober.stop().await?;
+            tally.attempts += attempts;
+            tally.failures += failures;
+            tally.overtaken += overtaken;
+            tally.first_failures.extend(first_failures);
+        }
+        Ok(tally)
+    }
+}
+
+impl Tally {
+    /// Prints the figures and demands that the promise was kept.
+    pub(super) fn check(&self, what: &str) {
+        let Self {
+            rotations,
+            attempts,
+            overtaken,
+            failures,
+            first_failures,
+        } = self;
+        eprintln!(
+            "promise: {what}: {rotations} rotations, {attempts} logins tried ({overtaken} overtaken by a newer Secret), {failures} failed"
+        );
+        assert_eq!(*failures, 0, "{first_failures:?}");
+        assert!(attempts > rotations, "the probers slept");
+    }
+}
+
+/// How often the claim's credential was replaced, by its Secret; none for no Secret.
+pub(super) async fn generation(stage: &Stage, name: &str) -> Result<u64> {
+    let secret = stage.secrets().get_opt(name).await?;
+    let generation = secret.and_then(|secret| {
+        let annotations = secret.annotations();
+        annotations.get(annotation::GENERATION).cloned()
+    });
+    Ok(generation.unwrap_or_else(|| "0".to_owned()).parse()?)
+}
+
+async fn keep_asking(stage: Stage, name: String, token: CancellationToken) {
+    while !token.is_cancelled() {
+        // An API server that is away is asked again; the test itself says what must not fail.
+        let Ok(nonce) = stage.ask_rotation(&name).await else {
+            continue;
+        };
+        let handled = async {
+            while !token.is_cancelled() && !is_handled(&stage, &name, &nonce).await {
+                tokio::time::sleep(testkit::process::POLL).await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, handled).await;
+    }
+}
+
+async fn is_handled(stage: &Stage, name: &str, nonce: &str) -> bool {
+    let secret = stage.secrets().get_opt(name).await;
+    secret.ok().flatten().is_some_and(|secret| {
+        let handled = secret.annotations().get(annotation::HANDLED_ROTATE);
+        handled.map(String::as_str) == Some(nonce)
+    })
+}
