@@ -27,7 +27,16 @@ use tracing::Instrument;
 
 pub(crate) use self::{admin::server_dsn, apply::version};
 use self::{inputs::Inputs, report::Outcome};
-use crate::{context::Scope, error::Error};
+use crate::{
+    context::{Context, Scope},
+    error::Error,
+};
+
+/// How long a deferred rotation waits before sessions are counted again.
+const DEFERRED: Duration = Duration::from_secs(30);
+
+/// A pass that takes longer is given up, and its session and lock with it.
+const LONGEST_PASS: Duration = Duration::from_mins(2);
 
 /// The kind, as metrics name it.
 const KIND: &str = "databaseclaim";
@@ -63,11 +72,22 @@ async fn pass(claim: &DatabaseClaim, scope: &Scope) -> Action {
     let outcome = match Inputs::of(claim, scope) {
         Ok(inputs) => {
             let now = context.now();
+            if let Some(until) = inputs.rests(claim, scope, now) {
+                return Action::requeue(schedule::until(now, until));
+            }
             match inputs.known(claim, scope).agenda(now) {
                 Agenda::Idle { until } => {
                     return Action::requeue(schedule::until(now, until));
                 }
-                Agenda::Work { proves } => work(claim, scope, &inputs, proves).await,
+                Agenda::Work { proves } => {
+                    let outcome = work(claim, scope, &inputs, proves).await;
+                    let pause = pause(context, &uid, &outcome);
+                    let rest = pause.map(|pause| {
+                        inputs.rest(claim, scope, schedule::after(context.now(), pause))
+                    });
+                    context.memory.update(&uid, |memory| memory.rest = rest);
+                    outcome
+                }
             }
         }
         Err(err) => Err(err),
@@ -75,6 +95,17 @@ async fn pass(claim: &DatabaseClaim, scope: &Scope) -> Action {
     let action = next(claim, scope, &uid, &outcome);
     report::report(claim, scope, outcome).await;
     action
+}
+
+/// How long nothing should happen after this outcome, unless the claim changes.
+fn pause(context: &Context, uid: &str, outcome: &Result<Outcome, Error>) -> Option<Duration> {
+    match outcome {
+        Ok(outcome) => outcome.published.deferred.as_ref().map(|_| DEFERRED),
+        Err(Error::CircuitOpen { wait, .. }) => Some(*wait),
+        Err(err) => err
+            .class()
+            .retry_after(context.memory.get(uid).attempts + 1),
+    }
 }
 
 /// Everything that speaks to a server, under its bounds.
@@ -91,7 +122,7 @@ async fn work(
     let waiting = Instant::now();
     let permit = context
         .limits
-        .enter(&admin.address.to_string(), connections)
+        .enter(&inputs.circuit(&admin), connections)
         .await?;
     // The semaphore is never closed.
     let worker = context
@@ -101,8 +132,15 @@ async fn work(
         .map_err(|_| Error::Stopping)?;
     context.metrics.reconcile.waited(KIND, waiting.elapsed());
     let working = Instant::now();
-    let outcome = apply::apply(claim, scope, inputs, &admin, proves).await;
-    permit.learn(&outcome);
+    // The circuit learns from the admin's own connection only: what a tenant does to its database
+    // or logins must not look like a dead server.
+    let session = context.admins.acquire(&admin).await.map_err(Error::from);
+    permit.learn(&session);
+    let pass = apply::apply(claim, scope, inputs, &admin, session?, proves);
+    let outcome = tokio::time::timeout(LONGEST_PASS, pass).await;
+    let outcome = outcome.unwrap_or(Err(Error::TooLong {
+        limit: LONGEST_PASS,
+    }));
     drop(worker);
     if outcome.is_ok() {
         context.metrics.rotation.loaded(working.elapsed());

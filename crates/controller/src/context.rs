@@ -88,10 +88,24 @@ impl Scope {
 pub struct Memory {
     /// Failed attempts in a row.
     pub attempts: u32,
+    /// Failed attempts to remove what a deleted claim leaves.
+    pub farewells: u32,
     /// When the published credential was last proved.
     pub checked_at: Option<Timestamp>,
+    /// Set after a failure or a deferral: nothing happens before its end unless the claim changes.
+    pub rest: Option<Rest>,
     /// The claim as the API server returned it after our last write, until the cache has it.
     written: Option<Arc<DatabaseClaim>>,
+}
+
+/// A pause that a pass decided on. Without it, the event of our own status write would end it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    pub until: Timestamp,
+    /// What the claim and its Secret were; another value ends the pause.
+    pub generation: Option<i64>,
+    pub nonce: Option<String>,
+    pub secret_version: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +144,14 @@ impl Memories {
         }
         self.update(&uid, |memory| memory.written = None);
         cached
+    }
+
+    /// Ends every pause: a server or the configuration changed.
+    pub fn wake(&self) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for memory in all.values_mut() {
+            memory.rest = None;
+        }
     }
 
     pub fn forget(&self, uid: &str) {

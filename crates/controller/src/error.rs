@@ -33,6 +33,8 @@ pub enum Error {
     SecretMoved,
     #[error("the controller is stopping")]
     Stopping,
+    #[error("the pass was given up after {limit:?}; it will be tried again")]
+    TooLong { limit: Duration },
     #[error("server {server} did not answer several times in a row and is left alone for a while")]
     CircuitOpen { server: String, wait: Duration },
     #[error("server {server} holds {limit} databases of claims, which is its quota{scope}")]
@@ -61,7 +63,7 @@ impl Error {
             }
             Self::SecretMoved | Self::NotConfirmed => ErrorClass::Conflict,
             Self::CircuitOpen { .. } => ErrorClass::Unavailable,
-            Self::Stopping => ErrorClass::Transient,
+            Self::Stopping | Self::TooLong { .. } => ErrorClass::Transient,
             Self::Password(_) => ErrorClass::Bug,
         }
     }

@@ -72,10 +72,12 @@ impl Leadership {
             let mut nobody = None;
             match tokio::time::timeout(left, self.try_take(&mut nobody)).await {
                 Ok(Ok(true)) => renewed = Instant::now(),
-                Ok(Ok(false)) => {
+                Ok(Ok(false)) if nobody.is_some() => {
                     tracing::error!(lease = self.name, "the lease was taken by another replica");
                     return true;
                 }
+                // Somebody wrote to the Lease in between without taking it: read it again.
+                Ok(Ok(false)) => {}
                 Ok(Err(err)) => tracing::warn!(error = chain(&err), "lease not renewed"),
                 Err(_) => {}
             }

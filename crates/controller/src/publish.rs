@@ -204,7 +204,8 @@ fn object(
         annotations.remove(annotation::PREVIOUS_LOGIN);
     }
     let owners = metadata.owner_references.get_or_insert_default();
-    owners.retain(|owner| owner.uid != claim.uid);
+    let kind = api::claim::DatabaseClaim::kind(&());
+    owners.retain(|owner| owner.kind != kind);
     if shape.is_owned {
         owners.push(owner_reference(claim));
     }

@@ -168,7 +168,8 @@ fn context(
         all,
     );
     // A claim whose database is being filled holds a second connection, to that database.
-    let connections = 2 * usize::from(config.max_connections_per_server);
+    // The bound that counts is that of the limits, which a server may raise to 64.
+    let connections = 2 * usize::from(config.max_connections_per_server.max(64));
     let context = Context {
         events: Events::new(client.clone(), &settings.identity),
         admins: postgres::Admins::new(postgres::Timeouts::default(), connections),
@@ -258,10 +259,11 @@ fn lead(
         context: Arc::clone(context),
         claims,
     });
-    let told = news.clone();
+    let (told, woken) = (news.clone(), Arc::clone(context));
     let touched = watched.servers.inspect(move |event| {
         if let Ok(server) = event {
             let name = server.metadata.name.clone().unwrap_or_default();
+            woken.memory.wake();
             drop(told.send(News::Server(name)));
         }
     });
@@ -339,7 +341,10 @@ fn follow_config(
 ) -> impl Future<Output = ()> + Send + 'static {
     let (news, token) = (news.clone(), token.clone());
     async move {
-        let tell = || drop(news.send(News::Everything));
+        let tell = || {
+            context.memory.wake();
+            drop(news.send(News::Everything));
+        };
         config_file::follow(path, text, &context.config, tell, token).await;
     }
 }

@@ -5,6 +5,7 @@
 
 mod contents;
 mod credential;
+mod farewell;
 mod refusal;
 mod retirement;
 mod structure;
@@ -14,7 +15,8 @@ pub(crate) mod tests;
 pub use self::{
     contents::{ContentsPlan, contents},
     credential::{CredentialStep, credential},
+    farewell::farewell,
     refusal::Refusal,
     retirement::{Retirement, retirement},
-    structure::structure,
+    structure::{is_take_over, structure},
 };

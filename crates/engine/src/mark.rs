@@ -14,6 +14,8 @@ pub struct Mark {
     pub uid: String,
     /// On the owner role: a database of the claim's name was absent and is being created.
     pub creating: bool,
+    /// On the owner role: it was there before the claim, and outlives it.
+    pub adopted: bool,
     /// On a login: the version of the Secret on which the last change of its password was based.
     /// A stored Secret of that same version means that the attempt was never published.
     pub attempt: Option<String>,
@@ -25,6 +27,7 @@ impl Mark {
             claim: claim.into(),
             uid: uid.into(),
             creating: false,
+            adopted: false,
             attempt: None,
         }
     }
@@ -32,6 +35,13 @@ impl Mark {
     pub fn creating(self) -> Self {
         Self {
             creating: true,
+            ..self
+        }
+    }
+
+    pub fn adopted(self) -> Self {
+        Self {
+            adopted: true,
             ..self
         }
     }
@@ -49,13 +59,15 @@ impl Mark {
         if words.next() != Some(PREFIX) {
             return None;
         }
-        let (mut claim, mut uid, mut creating, mut attempt) = (None, None, false, None);
+        let (mut claim, mut uid, mut attempt) = (None, None, None);
+        let (mut creating, mut adopted) = (false, false);
         for word in words {
             match word.split_once('=') {
                 Some(("claim", value)) => claim = Some(value.to_owned()),
                 Some(("uid", value)) => uid = Some(value.to_owned()),
                 Some(("attempt", value)) => attempt = Some(value.to_owned()),
                 None if word == "creating" => creating = true,
+                None if word == "adopted" => adopted = true,
                 _ => {}
             }
         }
@@ -63,6 +75,7 @@ impl Mark {
             claim: claim?,
             uid: uid?,
             creating,
+            adopted,
             attempt,
         })
     }
@@ -80,11 +93,15 @@ impl fmt::Display for Mark {
             claim,
             uid,
             creating,
+            adopted,
             attempt,
         } = self;
         write!(f, "{PREFIX} claim={claim} uid={uid}")?;
         if *creating {
             f.write_str(" creating")?;
+        }
+        if *adopted {
+            f.write_str(" adopted")?;
         }
         if let Some(base) = attempt {
             write!(f, " attempt={base}")?;

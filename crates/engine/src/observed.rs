@@ -8,6 +8,9 @@ use crate::{catalog::Catalog, names::Login, secret::Stored};
 pub struct Observed {
     /// The published Secret, where there is one that is ours or may become so.
     pub secret: Option<Stored>,
+    /// The login that the Secret publishes: the one that was proved, else the one that its keys
+    /// agree on.
+    pub login: Option<Login>,
     pub catalog: Catalog,
     /// Whether the published credential logs in; `None` where nothing asked for a proof.
     pub published: Proof,
@@ -19,6 +22,8 @@ pub struct Observed {
 pub enum Proof {
     NotAsked,
     Works,
+    /// Login and password are right; the role setting or the database behind them is not.
+    LogsIn,
     /// The server refused login or password.
     Refused,
 }
@@ -34,14 +39,11 @@ pub struct Recorded {
     pub handled_nonce: Option<String>,
     pub deferred_since: Option<Timestamp>,
     pub generation: i64,
+    /// The database that status names.
+    pub database: Option<String>,
 }
 
 impl Observed {
-    /// The login that the Secret names, where it is a possible name.
-    pub fn published_login(&self) -> Option<Login> {
-        Login::try_from(self.secret.as_ref()?.login()?).ok()
-    }
-
     /// When the published credential was made: the Secret knows it best, then the status.
     pub fn rotated_at(&self) -> Option<Timestamp> {
         self.secret

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    dsn::{Dsn, PartialDsn},
+    dsn::{Credential, Dsn, PartialDsn},
+    names::Login,
     source::SecretData,
 };
 
@@ -59,33 +60,42 @@ impl Stored {
             .filter(|text| !text.is_empty())
     }
 
-    /// The login that the Secret names: in its own key, else in one of its DSNs.
-    pub fn login(&self) -> Option<String> {
-        let in_dsn = |key| PartialDsn::parse(self.text(key)?).ok()?.user;
-        self.text(key::USERNAME)
-            .map(str::to_owned)
-            .or_else(|| in_dsn(key::URI_DSN))
-            .or_else(|| in_dsn(key::DSN))
-    }
-
-    /// Every password that the Secret holds, the one in the URI first: after an edit by hand the
-    /// keys may disagree, and any of them may be the one that works.
-    pub fn passwords(&self) -> Vec<SecretString> {
-        let in_dsn = |key| PartialDsn::parse(self.text(key)?).ok()?.password;
-        let own = self.text(key::PASSWORD).map(SecretString::from);
-        let mut found: Vec<SecretString> = Vec::new();
-        for password in [in_dsn(key::URI_DSN), in_dsn(key::DSN), own]
-            .into_iter()
-            .flatten()
-        {
-            if !found
-                .iter()
-                .any(|known| known.expose_secret() == password.expose_secret())
-            {
-                found.push(password);
+    /// Every login with its password that the Secret holds, the one of the URI first: after an
+    /// edit by hand the keys may disagree, and any of them may be the one that works.
+    pub fn credentials(&self) -> Vec<Credential> {
+        let in_dsn = |key| {
+            let dsn = PartialDsn::parse(self.text(key)?).ok()?;
+            Some((dsn.user?, dsn.password?))
+        };
+        let own = || {
+            let (login, password) = (self.text(key::USERNAME)?, self.text(key::PASSWORD)?);
+            Some((login.to_owned(), SecretString::from(password)))
+        };
+        let mut found: Vec<Credential> = Vec::new();
+        let all = [in_dsn(key::URI_DSN), in_dsn(key::DSN), own()];
+        for (login, password) in all.into_iter().flatten() {
+            let is_known = found.iter().any(|known| {
+                known.login.as_str() == login
+                    && known.password.expose_secret() == password.expose_secret()
+            });
+            if let (false, Ok(login)) = (is_known, Login::try_from(login)) {
+                found.push(Credential { login, password });
             }
         }
         found
+    }
+
+    /// The login that all keys name; `None` where they disagree or name none.
+    pub fn login(&self) -> Option<Login> {
+        let in_dsn = |key| PartialDsn::parse(self.text(key)?).ok()?.user;
+        let own = self.text(key::USERNAME).map(str::to_owned);
+        let mut all: Vec<_> = [own, in_dsn(key::URI_DSN), in_dsn(key::DSN)]
+            .into_iter()
+            .flatten()
+            .collect();
+        all.dedup();
+        let login = all.pop().filter(|_| all.is_empty())?;
+        Login::try_from(login).ok()
     }
 
     pub fn generation(&self) -> i64 {
@@ -198,15 +208,23 @@ mod tests {
     fn an_edited_secret_offers_each_password_once() {
         let mut secret = stored(&[], &[]);
         for (key, value) in [
+            (key::USERNAME, "clerk_a"),
             (key::PASSWORD, "edited"),
             (key::URI_DSN, "postgres://clerk_a:kept@h/d"),
             (key::DSN, "host=h user=clerk_a password=kept dbname=d"),
         ] {
             secret.data.insert(key.to_owned(), value.into());
         }
-        let passwords = secret.passwords();
-        let texts: Vec<_> = passwords.iter().map(ExposeSecret::expose_secret).collect();
+        let both = secret.credentials();
+        let texts: Vec<_> = both
+            .iter()
+            .map(|found| found.password.expose_secret())
+            .collect();
         assert_eq!(texts, ["kept", "edited"]);
-        assert_eq!(secret.login().as_deref(), Some("clerk_a"));
+        assert_eq!(secret.login().unwrap().as_str(), "clerk_a");
+        secret
+            .data
+            .insert(key::USERNAME.to_owned(), "clerk_b".into());
+        assert_eq!(secret.login(), None);
     }
 }

@@ -219,7 +219,7 @@ fn read_secret(data: &SecretData) -> Result<PartialDsn, Error> {
     if dsn.ssl_mode.is_none()
         && let Some(mode) = text(&[key::SSL_MODE])
     {
-        let error = dsn::Error::SslMode(mode.clone());
+        let error = dsn::Error::SslMode;
         let mode = mode.parse().map_err(|_| Error::SecretDsn {
             key: key::SSL_MODE,
             error,

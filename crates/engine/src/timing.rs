@@ -13,12 +13,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::{place::Defaults, wishes::Timing};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rotation.{field} is not a positive duration such as 60 (minutes), 90m or 24h")]
+#[error("rotation.{field} is not a duration of a second or more, such as 60 (minutes), 90m or 24h")]
 pub struct Error {
     field: &'static str,
 }
 
-/// The duration, if it is a positive one.
+/// The duration, if it is at least a second: due times are kept in seconds.
 pub fn duration(value: &IntOrString) -> Option<Duration> {
     let minutes = |minutes: u64| (minutes > 0).then(|| Duration::from_mins(minutes));
     match value {
@@ -27,7 +27,7 @@ pub fn duration(value: &IntOrString) -> Option<Duration> {
             Ok(number) => minutes(number),
             Err(_) => go_duration::parse(text.trim())
                 .ok()
-                .filter(|span| !span.is_zero()),
+                .filter(|span| *span >= Duration::from_secs(1)),
         },
     }
 }
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(text("60"), Some(Duration::from_hours(1)));
         assert_eq!(text("1h30m"), Some(Duration::from_mins(90)));
         assert_eq!(text("90s"), Some(Duration::from_secs(90)));
-        for bad in ["", "0", "-5m", "0s", "soon"] {
+        for bad in ["", "0", "-5m", "0s", "1ms", "soon"] {
             assert_eq!(text(bad), None, "{bad}");
         }
     }

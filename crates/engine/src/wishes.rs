@@ -25,9 +25,10 @@ impl ClaimId {
     }
 
     /// The key of the lock that every controller takes on the server before it changes anything
-    /// of this claim.
+    /// of this claim. Of its name, not its UID: a claim that was made again has the same roles.
     pub fn lock_key(&self) -> i64 {
-        crate::schedule::stable_hash(&self.uid).cast_signed()
+        let name = format!("{}/{}", self.namespace, self.name);
+        crate::schedule::stable_hash(&name).cast_signed()
     }
 }
 

@@ -119,6 +119,10 @@ async fn open_endpoint(
     }
 }
 
+/// How long the server waits for our next statement (PostgreSQL 14 and later). Longer than any
+/// pause between two statements of a pass, and than the pool keeps an idle connection.
+const IDLE_SESSION: Duration = Duration::from_mins(2);
+
 fn options(
     dsn: &Dsn,
     endpoint: &Endpoint,
@@ -160,6 +164,11 @@ fn options(
             options.options([
                 ("statement_timeout", milliseconds(timeouts.statement)),
                 ("lock_timeout", milliseconds(timeouts.lock)),
+                // A controller that is gone without a word must not keep its locks.
+                ("idle_session_timeout", milliseconds(IDLE_SESSION)),
+                ("tcp_keepalives_idle", "10".to_owned()),
+                ("tcp_keepalives_interval", "5".to_owned()),
+                ("tcp_keepalives_count", "3".to_owned()),
                 (
                     "idle_in_transaction_session_timeout",
                     milliseconds(timeouts.answer()),

@@ -7,11 +7,12 @@ use engine::{
     catalog::Catalog,
     decide::{self, ContentsPlan, CredentialStep},
     dsn::{Credential, Dsn},
-    names::Login,
+    names::{Login, LoginPair},
     observed::{Observed, Proof},
-    schedule, secret,
+    schedule,
+    secret::{self, Stored},
     step::ServerStep,
-    wishes::Mode,
+    wishes::{Mode, Wishes},
 };
 use postgres::{Locked, Session};
 
@@ -19,7 +20,7 @@ use super::{
     happening::Happening,
     inputs::Inputs,
     observe::{self, Target},
-    report::{Deferred, Outcome, Published},
+    report::{self, Deferred, Outcome, Published},
     rotate,
 };
 use crate::{
@@ -35,6 +36,7 @@ pub(super) async fn apply(
     scope: &Scope,
     inputs: &Inputs,
     admin: &Dsn,
+    session: Session,
     proves: bool,
 ) -> Result<Outcome, Error> {
     let context = &scope.context;
@@ -43,7 +45,6 @@ pub(super) async fn apply(
         admin,
         database: &database,
     };
-    let session = context.admins.acquire(admin).await?;
     let mut session = session.lock(inputs.wishes.claim.lock_key()).await?;
     let mut pass = Pass {
         claim,
@@ -53,7 +54,10 @@ pub(super) async fn apply(
         happenings: Vec::new(),
     };
     let outcome = pass.run(&mut session, proves).await?;
-    session.unlock().await?;
+    // The lock goes with the session; that it was not freed politely undoes nothing.
+    if let Err(err) = session.unlock().await {
+        tracing::debug!(error = crate::error::chain(&err), "lock not freed");
+    }
     Ok(Outcome {
         happenings: pass.happenings,
         ..outcome
@@ -79,18 +83,38 @@ impl Pass<'_> {
         )
         .await?;
         observe::check_owner(wishes, found.as_ref().map(|found| &found.stored))?;
-        let (proof, credential) = match &found {
-            Some(found) if proves => {
+        let recorded = observe::recorded(self.claim);
+        let version = found.as_ref().map(|found| &found.stored.resource_version);
+        // What was edited since it was recorded is believed only after it logged in.
+        let is_touched = version != recorded.secret_resource_version.as_ref();
+        let (published, credential) = match &found {
+            Some(found) if proves || is_touched => {
                 observe::prove(self.context, wishes, &found.stored, &self.target).await?
             }
-            Some(found) => (Proof::NotAsked, published_credential(found)),
+            Some(found) => (
+                Proof::NotAsked,
+                found.stored.credentials().into_iter().next(),
+            ),
             None => (Proof::NotAsked, None),
         };
         let catalog = session
             .observe(&observe::question(wishes, self.target.database))
             .await?;
-        let recorded = observe::recorded(self.claim);
-        let observed = observe::observed(found.as_ref(), catalog, proof, recorded);
+        let secret = found.as_ref().map(|found| found.stored.clone());
+        let login = match published {
+            Proof::Refused => secret.as_ref().and_then(Stored::login),
+            _ => credential
+                .as_ref()
+                .map(|credential| credential.login.clone()),
+        };
+        let observed = Observed {
+            secret,
+            login,
+            catalog,
+            published,
+            recorded,
+        };
+        observe::check_take_over(wishes, self.target.database, &observed)?;
         let made_database = self.structure(session, &observed).await?;
         let contents = self.contents(session, made_database).await?;
         let published = self
@@ -116,6 +140,8 @@ impl Pass<'_> {
         let made_database = steps.iter().any(makes);
         if let Some(ServerStep::RenameOwner { from, to }) = steps.first() {
             let (from, to) = (from.to_string(), to.to_string());
+            // Said at once: whatever fails after this, the role has its new name.
+            report::renamed(self.claim, self.context, wishes).await?;
             self.happenings.push(Happening::OwnerRenamed { from, to });
         } else if self.was_provisioned() {
             let what: Vec<_> = steps.iter().filter_map(made_again).collect();
@@ -153,6 +179,21 @@ impl Pass<'_> {
             }
         }
         Ok(outcome?)
+    }
+
+    /// What a login that is about to be dropped owns in the claim's own database goes to the owner
+    /// role first: the home session can't see it there.
+    async fn empty_hands(&self, steps: &[ServerStep], catalog: &Catalog) -> Result<(), Error> {
+        for step in steps {
+            if let ServerStep::DropLogin { login, role } = step
+                && self.inputs.choice.mode == Mode::Create
+            {
+                let admin = self.target.admin_dsn();
+                let mut inside = self.context.admins.acquire(&admin).await?;
+                inside.reassign_owned(login, role, catalog).await?;
+            }
+        }
+        Ok(())
     }
 
     fn was_provisioned(&self) -> bool {
@@ -331,11 +372,13 @@ impl Pass<'_> {
         // Retirement looks at the Secret as it is now; a login that was just replaced is not due.
         let after = Observed {
             secret: Some(published.stored.clone()),
+            login: Some(published.login.clone()),
             ..observed
         };
         let retirement = decide::retirement(wishes, &after, now);
         let mut retired = Vec::new();
         if !retirement.steps.is_empty() {
+            self.empty_hands(&retirement.steps, &catalog).await?;
             self.change(session, &retirement.steps, &catalog).await?;
             self.context.hook.reached(engine::rotation::Step::Retire);
             retired = retirement.steps.iter().filter_map(retired_login).collect();
@@ -359,6 +402,7 @@ impl Pass<'_> {
             database_created: made_database,
             missing_extensions: contents.missing_extensions,
             unreachable_objects: contents.unreachable_objects,
+            former_roles: former_left(wishes, &catalog, &retired),
             retired,
             due,
             next: [next, retirement.next].into_iter().flatten().min(),
@@ -368,10 +412,20 @@ impl Pass<'_> {
     }
 }
 
-async fn contents(
-    session: &mut Session,
-    wishes: &engine::wishes::Wishes,
-) -> Result<ContentsPlan, Error> {
+/// Earlier owner roles of which a login is still on the server.
+fn former_left(wishes: &Wishes, catalog: &Catalog, retired: &[String]) -> Vec<String> {
+    let is_there = |login: &Login| {
+        catalog.roles.contains_key(login.as_str())
+            && !retired.iter().any(|name| name == login.as_str())
+    };
+    let left = wishes
+        .former_roles
+        .iter()
+        .filter(|role| LoginPair::of_role(role).both().into_iter().any(is_there));
+    left.map(ToString::to_string).collect()
+}
+
+async fn contents(session: &mut Session, wishes: &Wishes) -> Result<ContentsPlan, Error> {
     let seen = session
         .observe_contents(&wishes.role, &wishes.extensions, &wishes.system_functions)
         .await?;
@@ -382,13 +436,6 @@ async fn contents(
         }
     }
     Ok(plan)
-}
-
-/// The credential as the Secret has it, unproved.
-fn published_credential(found: &Found) -> Option<Credential> {
-    let login = Login::try_from(found.stored.login()?).ok()?;
-    let password = found.stored.passwords().into_iter().next()?;
-    Some(Credential { login, password })
 }
 
 /// `16.4` of 160004.

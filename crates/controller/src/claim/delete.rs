@@ -3,12 +3,12 @@
 
 use api::{claim::DatabaseClaim, names::finalizer};
 use engine::{
+    decide::farewell,
     error_class::ErrorClass,
-    names::{DatabaseName, LoginPair, RoleName},
+    names::{DatabaseName, RoleName},
     place::Place,
     secret::Owner,
-    step::ServerStep,
-    wishes::{ClaimId, Mode, deletes},
+    wishes::{ClaimId, deletes},
 };
 use kube::{ResourceExt, runtime::controller::Action};
 
@@ -35,7 +35,9 @@ pub(super) async fn reconcile(claim: &DatabaseClaim, scope: &Scope) -> Action {
     let (reason, note) = match end(claim, scope).await {
         Ok(note) => note,
         Err(err) => {
-            let attempts = memory.update(&uid, |memory| memory.attempts += 1).attempts;
+            let attempts = memory
+                .update(&uid, |memory| memory.farewells += 1)
+                .farewells;
             let may_pass = !matches!(err.class(), ErrorClass::InvalidSpec | ErrorClass::Bug);
             if may_pass && attempts < PATIENCE {
                 let wait = ErrorClass::Transient
@@ -95,19 +97,25 @@ async fn end(claim: &DatabaseClaim, scope: &Scope) -> Result<(&'static str, Stri
     if !deletes(claim, defaults) {
         return Ok(("Retained", remains(claim)));
     }
-    // Nothing was ever made for a claim that has no recorded server.
-    if claim
-        .status
-        .as_ref()
-        .is_some_and(|status| status.server.is_some())
-    {
-        drop_everything(claim, scope, &inputs?).await?;
-    }
+    // The Secret goes first: it must not name a login that is gone.
     delete_secret(claim, scope).await?;
+    match inputs {
+        Ok(inputs) => drop_everything(claim, scope, &inputs).await?,
+        Err(err) if was_provisioned(claim) => return Err(err),
+        // A claim that could never be understood was never acted on.
+        Err(_) => {}
+    }
     Ok((
         "Deleted",
         "Secret, logins, owner role and what the claim made are gone".to_owned(),
     ))
+}
+
+fn was_provisioned(claim: &DatabaseClaim) -> bool {
+    claim
+        .status
+        .as_ref()
+        .is_some_and(|status| status.server.is_some())
 }
 
 /// What of a claim stays when nobody removes it, by name.
@@ -150,7 +158,7 @@ async fn drop_everything(
     let connections = inputs.connections(&context.config.load());
     let _permit = context
         .limits
-        .enter(&admin.address.to_string(), connections)
+        .enter(&inputs.circuit(&admin), connections)
         .await?;
     let session = context.admins.acquire(&admin).await?;
     let mut session = session.lock(inputs.wishes.claim.lock_key()).await?;
@@ -159,43 +167,7 @@ async fn drop_everything(
     let catalog = session
         .observe(&observe::question(&wishes, &database))
         .await?;
-    let mine = wishes.claim.mark();
-    let is_mine = |name: &str| {
-        let role = catalog.roles.get(name);
-        role.and_then(engine::catalog::Role::mark)
-            .is_some_and(|mark| mark.same_claim(&mine))
-    };
-    let mut steps = Vec::new();
-    for pair in std::iter::once(LoginPair::of_role(&role)).chain(wishes.former_logins()) {
-        for login in pair
-            .both()
-            .into_iter()
-            .filter(|login| is_mine(login.as_str()))
-        {
-            steps.push(ServerStep::DropLogin {
-                login: login.clone(),
-                role: role.clone(),
-            });
-        }
-    }
-    let found = catalog.database.as_ref();
-    let made_it = found
-        .and_then(engine::catalog::Database::mark)
-        .is_some_and(|mark| mark.same_claim(&mine));
-    if inputs.choice.mode == Mode::Create && made_it {
-        steps.push(ServerStep::DropDatabase { database });
-    } else if is_mine(role.as_str())
-        && let Some(owner) = found.map(|database| database.owner.clone())
-    {
-        // What the application made in an adopted database is its owner's from now on.
-        steps.push(ServerStep::HandOver {
-            role: role.clone(),
-            to: owner,
-        });
-    }
-    if is_mine(role.as_str()) {
-        steps.push(ServerStep::DropOwner { role });
-    }
+    let steps = farewell(&wishes, &database, &catalog);
     session.apply(&steps, &catalog).await?;
     session.unlock().await?;
     Ok(())

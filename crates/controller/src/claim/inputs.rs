@@ -10,13 +10,17 @@ use api::{
 };
 use engine::{
     agenda,
+    dsn::Dsn,
     place::{self, Choice, Place},
     wishes::{Mode, Wishes},
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
-use crate::{context::Scope, error::Error};
+use crate::{
+    context::{Rest, Scope},
+    error::Error,
+};
 
 /// The claim's place and wishes, with every default filled in.
 pub(super) struct Inputs {
@@ -51,6 +55,15 @@ impl Inputs {
             Place::Source { .. } => None,
         }
         .unwrap_or(config.max_connections_per_server)
+    }
+
+    /// What shares a circuit and a bound: the claims of one server, or of one namespace that name
+    /// the same address. A namespace can't close a server to others.
+    pub(super) fn circuit(&self, admin: &Dsn) -> String {
+        match &self.choice.place {
+            Place::Server(server) => server.address.to_string(),
+            Place::Source { .. } => format!("{}/{}", self.wishes.claim.namespace, admin.address),
+        }
     }
 
     /// Counts the claims that have a database on the server already; this one is new if it has none.
@@ -112,6 +125,33 @@ impl Inputs {
             started_at: context.started_at,
             check_every: context.config.load().drift_check_period,
         }
+    }
+
+    /// What a pause decided on now is bound to.
+    pub(super) fn rest(&self, claim: &DatabaseClaim, scope: &Scope, until: Timestamp) -> Rest {
+        let secret =
+            ObjectRef::new(&self.wishes.secret.name).within(&claim.namespace().unwrap_or_default());
+        Rest {
+            until,
+            generation: claim.metadata.generation,
+            nonce: self.wishes.timing.nonce.clone(),
+            secret_version: scope
+                .secrets
+                .get(&secret)
+                .and_then(|secret| secret.resource_version()),
+        }
+    }
+
+    /// Until when the claim rests, if it does.
+    pub(super) fn rests(
+        &self,
+        claim: &DatabaseClaim,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let rest = scope.context.memory.get(&self.wishes.claim.uid).rest?;
+        let is_same = rest == self.rest(claim, scope, rest.until);
+        (is_same && rest.until > now).then_some(rest.until)
     }
 
     /// Whether status says that all is well with the claim as it is now.

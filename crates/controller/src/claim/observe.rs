@@ -3,6 +3,7 @@
 use api::claim::DatabaseClaim;
 use engine::{
     catalog::Question,
+    decide,
     dsn::{Credential, Dsn},
     names::{DatabaseName, Login},
     observed::{Observed, Proof, Recorded},
@@ -10,9 +11,8 @@ use engine::{
     wishes::{Mode, Wishes},
 };
 use postgres::Kind;
-use secrecy::SecretString;
 
-use crate::{context::Context, error::Error, publish::Found};
+use crate::{context::Context, error::Error};
 
 /// The question that tells everything about a claim's roles and database.
 pub(super) fn question(wishes: &Wishes, database: &DatabaseName) -> Question {
@@ -46,55 +46,66 @@ pub(super) fn database(
     }
 }
 
-/// Refuses a Secret that is somebody else's; one of the original's is looked at more closely.
+/// Refuses a Secret that is somebody else's.
 pub(super) fn check_owner(wishes: &Wishes, secret: Option<&Stored>) -> Result<(), Error> {
     let owner = secret.map(|secret| secret.owner(&wishes.claim.name, &wishes.claim.uid));
     match owner {
-        Some(Owner::Foreign) => Err(Error::ForeignSecret {
-            name: wishes.secret.name.clone(),
-        }),
+        Some(Owner::Foreign) => Err(foreign(wishes)),
         _ => Ok(()),
     }
 }
 
+/// Refuses a Secret of the original controller, unless it is this claim's by the take-over test.
+pub(super) fn check_take_over(
+    wishes: &Wishes,
+    database: &DatabaseName,
+    observed: &Observed,
+) -> Result<(), Error> {
+    let secret = observed.secret.as_ref();
+    let owner = secret.map(|secret| secret.owner(&wishes.claim.name, &wishes.claim.uid));
+    if owner == Some(Owner::Unclaimed) && !decide::is_take_over(wishes, database, observed) {
+        return Err(foreign(wishes));
+    }
+    Ok(())
+}
+
+fn foreign(wishes: &Wishes) -> Error {
+    Error::ForeignSecret {
+        name: wishes.secret.name.clone(),
+    }
+}
+
 /// The credential that a Secret publishes and whether it logs in. After an edit by hand its keys
-/// may disagree; the first password that works is the credential.
+/// may disagree; the first login and password that work are the credential.
 pub(super) async fn prove(
     context: &Context,
     wishes: &Wishes,
     secret: &Stored,
     target: &Target<'_>,
 ) -> Result<(Proof, Option<Credential>), Error> {
-    let Some(login) = secret.login().and_then(|login| Login::try_from(login).ok()) else {
-        return Ok((Proof::Refused, None));
-    };
-    let role = match &wishes.renamed_from {
-        Some(former) if !wishes.logins().contains(login.as_str()) => former,
-        _ => &wishes.role,
-    };
-    for password in secret.passwords() {
-        let credential = Credential {
-            login: login.clone(),
-            password,
+    let mut all = secret.credentials();
+    for credential in &all {
+        let login = credential.login.as_str();
+        let role = match &wishes.renamed_from {
+            Some(former) if !wishes.logins().contains(login) => former,
+            _ => &wishes.role,
         };
         let dsn = target.dsn(credential.clone());
         match postgres::log_in(&dsn, role, context.admins.timeouts()).await {
-            Ok(()) => return Ok((Proof::Works, Some(credential))),
+            Ok(()) => return Ok((Proof::Works, Some(credential.clone()))),
             Err(err) => match err.kind {
-                Kind::RefusedLogin(_) => {}
-                // The password was right; what is wrong behind it is put right with the roles.
+                // A password that SCRAM can't carry was never one of ours.
+                Kind::RefusedLogin(_) | Kind::Unprepared => {}
+                // What is wrong behind the login is put right with the roles.
                 Kind::WrongRole { .. } | Kind::NoDatabase(_) | Kind::Forbidden(_) => {
-                    return Ok((Proof::Works, Some(credential)));
+                    return Ok((Proof::LogsIn, Some(credential.clone())));
                 }
                 _ => return Err(err.into()),
             },
         }
     }
-    let first = secret.passwords().into_iter().next();
-    Ok((
-        Proof::Refused,
-        first.map(|password: SecretString| Credential { login, password }),
-    ))
+    let first = (!all.is_empty()).then(|| all.swap_remove(0));
+    Ok((Proof::Refused, first))
 }
 
 /// Where the claim's logins connect.
@@ -125,28 +136,14 @@ pub(super) fn recorded(claim: &DatabaseClaim) -> Recorded {
     };
     let rotation = status.rotation.clone().unwrap_or_default();
     let active = status.active_db.clone().unwrap_or_default();
-    let active_login = active.connection_info.and_then(|info| info.user_name);
+    let info = active.connection_info.unwrap_or_default();
     Recorded {
         secret_resource_version: rotation.secret_resource_version,
-        current_login: rotation.current_login.or(active_login),
+        current_login: rotation.current_login.or(info.user_name),
         rotated_at: rotation.last_rotation_at.or(active.user_updated_at),
         handled_nonce: rotation.handled_nonce,
         deferred_since: rotation.deferred_since,
         generation: rotation.generation,
-    }
-}
-
-/// Puts together what was seen.
-pub(super) fn observed(
-    found: Option<&Found>,
-    catalog: engine::catalog::Catalog,
-    published: Proof,
-    recorded: Recorded,
-) -> Observed {
-    Observed {
-        secret: found.map(|found| found.stored.clone()),
-        catalog,
-        published,
-        recorded,
+        database: info.database_name,
     }
 }

@@ -17,7 +17,7 @@ use engine::{
     rotation::{Cause, Step},
     secret::Stored,
     source,
-    wishes::Mode,
+    wishes::{Mode, Wishes},
 };
 use jiff::Timestamp;
 use kube::{
@@ -31,7 +31,7 @@ use super::{
     inputs::Inputs,
 };
 use crate::{
-    context::Scope,
+    context::{Context, Scope},
     error::{Error, chain},
     publish::Found,
 };
@@ -45,6 +45,8 @@ pub(super) struct Outcome {
     pub database_created: bool,
     pub missing_extensions: Vec<String>,
     pub unreachable_objects: Vec<String>,
+    /// Earlier owner roles of which a login is still on the server.
+    pub former_roles: Vec<String>,
     /// Logins that this pass made unusable.
     pub retired: Vec<String>,
     /// When the rotation timer fires; `None` while it is paused.
@@ -93,7 +95,7 @@ pub(super) async fn report(claim: &DatabaseClaim, scope: &Scope, outcome: Result
             };
             let status = settled(claim, &inputs, &outcome, now);
             let has_recovered = !is_ready(claim) && claim.status.is_some();
-            if write(claim, scope, &status).await.is_ok() {
+            if write(claim, context, &status).await.is_ok() {
                 context.hook.reached(Step::Record);
             }
             if has_recovered && outcome.happenings.is_empty() {
@@ -106,14 +108,14 @@ pub(super) async fn report(claim: &DatabaseClaim, scope: &Scope, outcome: Result
                 tell(claim, scope, happening).await;
             }
         }
-        Err(err) if err.class() == ErrorClass::Conflict => {}
+        Err(err) if err.class() == ErrorClass::Conflict && !is_lasting(claim, scope) => {}
         // The first failure said it already; that nobody asks the server now is no news.
         Err(Error::CircuitOpen { .. }) if has_connection_issue(claim) => {}
         Err(err) => {
             context.metrics.errors.count(err.class());
             let status = failed(claim, &err, now);
             let is_news = previous_error(claim) != status.error;
-            let _ = write(claim, scope, &status).await;
+            let _ = write(claim, context, &status).await;
             if is_news {
                 let note = status.error.clone().unwrap_or_default();
                 context
@@ -140,6 +142,12 @@ fn is_ready(claim: &DatabaseClaim) -> bool {
     status.is_some_and(|status| conditions::is_true(&status.conditions, Type::Ready))
 }
 
+/// Whether attempts fail for longer than a race would explain.
+fn is_lasting(claim: &DatabaseClaim, scope: &Scope) -> bool {
+    let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+    scope.context.memory.get(uid).attempts > 5
+}
+
 fn has_connection_issue(claim: &DatabaseClaim) -> bool {
     let status = claim.status.as_ref();
     status.is_some_and(|status| conditions::is_true(&status.conditions, Type::ConnectionIssue))
@@ -149,10 +157,27 @@ fn previous_error(claim: &DatabaseClaim) -> Option<String> {
     claim.status.as_ref()?.error.clone()
 }
 
+/// Records that the owner role has the name that is wished for, before anything can fail.
+pub(super) async fn renamed(
+    claim: &DatabaseClaim,
+    context: &Context,
+    wishes: &Wishes,
+) -> Result<(), Error> {
+    let mut status = claim.status.clone().unwrap_or_default();
+    let server = status.server.get_or_insert_default();
+    server.owner_role = Some(wishes.role.to_string());
+    server.former_owner_roles = wishes
+        .former_roles
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    write(claim, context, &status).await
+}
+
 /// Patches the status if it differs. Only fields that changed travel; a removed one as null.
 async fn write(
     claim: &DatabaseClaim,
-    scope: &Scope,
+    context: &Context,
     status: &DatabaseClaimStatus,
 ) -> Result<(), Error> {
     let before = serde_json::to_value(claim.status.clone().unwrap_or_default());
@@ -164,14 +189,14 @@ async fn write(
         return Ok(());
     };
     let namespace = claim.namespace().unwrap_or_default();
-    let claims = Api::<DatabaseClaim>::namespaced(scope.context.client.clone(), &namespace);
+    let claims = Api::<DatabaseClaim>::namespaced(context.client.clone(), &namespace);
     let patch = Patch::Merge(serde_json::json!({ "status": change }));
     let written = claims
         .patch_status(&claim.name_any(), &PatchParams::default(), &patch)
         .await
         .map_err(Error::kubernetes("take the claim's status"));
     match &written {
-        Ok(object) => scope.context.memory.wrote(object),
+        Ok(object) => context.memory.wrote(object),
         Err(err) => tracing::warn!(error = chain(err), "status not written"),
     }
     written.map(|_| ())
@@ -324,18 +349,12 @@ fn server(before: &DatabaseClaimStatus, inputs: &Inputs, outcome: &Outcome) -> S
         Place::Server(server) => Some(server.name.clone()),
         Place::Source { .. } => None,
     };
-    // The logins of an earlier name are dropped together; after that nothing of it is left.
-    let is_gone = |role: &str| {
-        let login = format!("{role}_a");
-        outcome.retired.contains(&login)
-    };
-    let former = inputs.wishes.former_roles.iter().map(ToString::to_string);
     ServerStatus {
         name,
         address: outcome.address.to_string(),
         database_created: before.database_created || outcome.database_created,
         owner_role: Some(inputs.wishes.role.to_string()),
-        former_owner_roles: former.filter(|role| !is_gone(role)).collect(),
+        former_owner_roles: outcome.former_roles.clone(),
     }
 }
 
@@ -385,10 +404,10 @@ fn deferred(deferred: &Deferred) -> (&'static str, String) {
         sessions,
         since,
     } = deferred;
+    // No count: it changes with every look, and each change would be a write.
     let message = format!(
-        "{}; it waits since {since} for {} live sessions of login {login} from {}",
+        "{}; it waits since {since} for the live sessions of login {login} from {}",
         cause.sentence(),
-        sessions.len(),
         addresses(sessions)
     );
     (reason::DEFERRED, message)

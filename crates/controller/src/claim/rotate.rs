@@ -111,10 +111,10 @@ fn publication(
     login: &Login,
 ) -> Publication {
     let known = found.map_or(0, |found| found.stored.generation());
-    let published = observed.published_login().map(|login| login.to_string());
+    let published = observed.login.as_ref().map(ToString::to_string);
     let asked = pass.inputs.wishes.timing.nonce.clone();
     Publication {
-        generation: known.max(observed.recorded.generation) + 1,
+        generation: known.max(observed.recorded.generation).saturating_add(1),
         rotated_at: whole_seconds(pass.context.now()),
         previous_login: published
             .or_else(|| observed.recorded.current_login.clone())

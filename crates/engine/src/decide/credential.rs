@@ -8,7 +8,7 @@ use crate::{
     observed::{Observed, Proof},
     rotation::{
         Cause,
-        pick::{self, Idle, NO_SECRET, Published},
+        pick::{self, Idle, Published},
     },
     schedule,
     wishes::Wishes,
@@ -24,7 +24,7 @@ pub enum CredentialStep {
     Replace {
         idle: Idle,
         cause: Cause,
-        /// The version of the Secret that the attempt is based on, or [`NO_SECRET`].
+        /// The version of the Secret that the attempt is based on, or [`pick::no_secret`].
         base: String,
         /// Whether an unfinished attempt was based on that same version. Its publication may still
         /// be under way, so the version is moved first, which makes that publication fail.
@@ -42,19 +42,25 @@ pub enum CredentialStep {
 
 /// Decides on the credential. Due times come from what was recorded, so a restart decides the same.
 pub fn credential(wishes: &Wishes, observed: &Observed, now: Timestamp) -> CredentialStep {
-    let published = observed.published_login();
-    let Some(cause) = cause(wishes, observed, published.as_ref(), now) else {
-        return match published {
-            Some(login) if observed.published == Proof::Refused => {
-                CredentialStep::Restore { login }
-            }
-            _ => CredentialStep::Keep,
-        };
+    if let Some(login) = lost_by_server(wishes, observed) {
+        return CredentialStep::Restore { login };
+    }
+    let Some(cause) = cause(wishes, observed, now) else {
+        return CredentialStep::Keep;
     };
-    let pair = wishes.logins();
-    let known = match &published {
-        Some(login) => Published::Named(login),
-        None => Published::Remembered(observed.recorded.current_login.as_deref()),
+    let (pair, generation) = (wishes.logins(), observed.recorded.generation);
+    let base = match &observed.secret {
+        Some(secret) => secret.resource_version.clone(),
+        None => pick::no_secret(generation),
+    };
+    let known = match &observed.login {
+        Some(login) if observed.secret.is_some() && pair.contains(login.as_str()) => {
+            Published::Named(login)
+        }
+        _ => {
+            let login = observed.recorded.current_login.as_deref();
+            Published::Remembered { login, base: &base }
+        }
     };
     let idle = pick::pick(&pair, known, &observed.catalog);
     let sessions = sessions_of(observed, idle.login());
@@ -69,10 +75,6 @@ pub fn credential(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Crede
             sessions,
         };
     }
-    let base = observed.secret.as_ref().map_or_else(
-        || NO_SECRET.to_owned(),
-        |secret| secret.resource_version.clone(),
-    );
     let attempt = pick::attempt(&observed.catalog, idle.login());
     CredentialStep::Replace {
         needs_fence: observed.secret.is_some() && attempt.as_deref() == Some(base.as_str()),
@@ -83,14 +85,38 @@ pub fn credential(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Crede
     }
 }
 
+/// Whether the Secret stands as it was recorded.
+fn is_untouched(observed: &Observed) -> bool {
+    let version = observed
+        .secret
+        .as_ref()
+        .map(|secret| &secret.resource_version);
+    version.is_some() && observed.recorded.secret_resource_version.as_ref() == version
+}
+
+/// The published login, where the server lost it or its password while the Secret stood still. It
+/// is repaired before anything else is thought of: a rotation may have to wait.
+fn lost_by_server(wishes: &Wishes, observed: &Observed) -> Option<Login> {
+    let login = observed.login.clone()?;
+    let is_ours = wishes.logins().contains(login.as_str())
+        || wishes
+            .former_logins()
+            .any(|pair| pair.contains(login.as_str()));
+    let is_unusable = || {
+        let role = observed.catalog.roles.get(login.as_str());
+        role.is_none_or(|role| !role.can_login)
+    };
+    let is_lost = match observed.published {
+        Proof::Refused => true,
+        Proof::NotAsked => is_unusable(),
+        Proof::Works | Proof::LogsIn => false,
+    };
+    (is_ours && is_lost && is_untouched(observed)).then_some(login)
+}
+
 /// Why the credential must be replaced, if it must.
-fn cause(
-    wishes: &Wishes,
-    observed: &Observed,
-    published: Option<&Login>,
-    now: Timestamp,
-) -> Option<Cause> {
-    let Some(secret) = &observed.secret else {
+fn cause(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Option<Cause> {
+    if observed.secret.is_none() {
         let had_one = observed.recorded.secret_resource_version.is_some()
             || observed.recorded.current_login.is_some();
         return Some(if had_one {
@@ -98,12 +124,11 @@ fn cause(
         } else {
             Cause::FirstPublication
         });
-    };
-    let Some(login) = published else {
+    }
+    let Some(login) = &observed.login else {
         return Some(Cause::SecretEdited);
     };
-    let pair = wishes.logins();
-    if !pair.contains(login.as_str()) {
+    if !wishes.logins().contains(login.as_str()) {
         let is_former = wishes
             .former_logins()
             .any(|pair| pair.contains(login.as_str()));
@@ -113,9 +138,7 @@ fn cause(
             Cause::SecretEdited
         });
     }
-    let is_untouched =
-        observed.recorded.secret_resource_version.as_ref() == Some(&secret.resource_version);
-    if observed.published == Proof::Refused && !is_untouched {
+    if observed.published == Proof::Refused {
         return Some(Cause::SecretEdited);
     }
     if let Some(nonce) = &wishes.timing.nonce

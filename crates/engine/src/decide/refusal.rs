@@ -20,6 +20,10 @@ pub enum Refusal {
         "database {database} exists on the server and was not made by this claim; to use it, set sourceDataFrom and useExistingSource"
     )]
     UnmarkedDatabase { database: String },
+    #[error(
+        "database {database}, which this claim has, is not on the server; a claim is not moved to an empty database: put its server and databaseName back, or restore the database"
+    )]
+    DatabaseGone { database: String },
     #[error("the admin {admin} may not create {what}; give it {attribute}")]
     WeakAdmin {
         admin: String,
@@ -39,6 +43,7 @@ impl Refusal {
             | Self::SuperuserRole { .. }
             | Self::ForeignDatabase { .. }
             | Self::UnmarkedDatabase { .. }
+            | Self::DatabaseGone { .. }
             | Self::BothRoles { .. } => ErrorClass::Blocked,
         }
     }

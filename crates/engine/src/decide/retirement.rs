@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 
 use crate::{
+    catalog::Role,
     names::{Login, LoginPair},
     observed::Observed,
+    rotation::pick::attempt,
     schedule,
     step::ServerStep,
     wishes::Wishes,
@@ -28,20 +30,23 @@ pub fn retirement(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Retir
     let Some(rotated_at) = observed.rotated_at() else {
         return retirement;
     };
-    let Some(published) = observed.published_login() else {
+    let Some(published) = observed.login.clone() else {
         return retirement;
     };
     let pair = wishes.logins();
     if !pair.contains(published.as_str()) {
         return retirement;
     }
+    let version = observed
+        .secret
+        .as_ref()
+        .map(|secret| secret.resource_version.clone());
     if let Some(overlap) = wishes.timing.overlap {
         let idle = pair.other(published.as_str());
-        let is_usable = observed
-            .catalog
-            .roles
-            .get(idle.as_str())
-            .is_some_and(|role| role.can_login);
+        let role = observed.catalog.roles.get(idle.as_str());
+        // An attempt on this very Secret may still be published, and must find its login alive.
+        let is_attempted = attempt(&observed.catalog, idle) == version;
+        let is_usable = role.is_some_and(|role| role.can_login) && !is_attempted;
         if is_usable {
             let ends = schedule::after(rotated_at, overlap);
             let step = ServerStep::Retire {
@@ -52,7 +57,13 @@ pub fn retirement(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Retir
     }
     let former: Vec<_> = wishes.former_logins().collect();
     for login in former.iter().flat_map(LoginPair::both) {
-        if observed.catalog.roles.contains_key(login.as_str()) && *login != published {
+        let mark = observed
+            .catalog
+            .roles
+            .get(login.as_str())
+            .and_then(Role::mark);
+        let is_ours = mark.is_some_and(|mark| mark.same_claim(&wishes.claim.mark()));
+        if is_ours && *login != published {
             let overlap = wishes.timing.overlap.unwrap_or(wishes.timing.period);
             let ends = schedule::after(rotated_at, overlap);
             let step = ServerStep::DropLogin {

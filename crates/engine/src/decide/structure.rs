@@ -6,7 +6,6 @@ use crate::{
     mark::Mark,
     names::{DatabaseName, Login},
     observed::{Observed, Proof},
-    secret::Owner,
     step::ServerStep,
     wishes::{Mode, Wishes},
 };
@@ -18,7 +17,7 @@ pub fn structure(
     observed: &Observed,
 ) -> Result<Vec<ServerStep>, Refusal> {
     let catalog = &observed.catalog;
-    let may_take_over = wishes.mode == Mode::Adopt || is_take_over(wishes, observed);
+    let may_take_over = wishes.mode == Mode::Adopt || is_take_over(wishes, database, observed);
     let is_renamed = renames(wishes, catalog)?;
     let mut steps = Vec::new();
     let mark = wishes.claim.mark();
@@ -45,6 +44,7 @@ pub fn structure(
         catalog,
         owner,
         may_take_over,
+        observed.recorded.database.is_some(),
     )?);
     for login in wishes.logins().both() {
         steps.extend(login_steps(wishes, login, catalog, may_take_over)?);
@@ -67,25 +67,28 @@ fn renames(wishes: &Wishes, catalog: &Catalog) -> Result<bool, Refusal> {
     }
 }
 
-/// The test for taking over what the original made (compatibility 8.8): its Secret logs in, names a
-/// member of the owner role, and status agrees.
-fn is_take_over(wishes: &Wishes, observed: &Observed) -> bool {
-    let Some(secret) = &observed.secret else {
+/// The test for taking over what the original made (compatibility 8.8): nothing is marked yet, its
+/// Secret logs in and names a member of the owner role, and status agrees on login and database.
+pub fn is_take_over(wishes: &Wishes, database: &DatabaseName, observed: &Observed) -> bool {
+    let Some(login) = &observed.login else {
         return false;
     };
-    let Some(login) = secret.login() else {
-        return false;
-    };
-    let is_member = observed.catalog.roles.get(&login).is_some_and(|role| {
+    let roles = &observed.catalog.roles;
+    let recorded = &observed.recorded;
+    let is_member = roles.get(login.as_str()).is_some_and(|role| {
         role.member_of
             .iter()
             .any(|name| name == wishes.role.as_str())
     });
-    secret.owner(&wishes.claim.name, &wishes.claim.uid) != Owner::Foreign
-        && observed.published == Proof::Works
-        && observed.recorded.current_login.as_deref() == Some(login.as_str())
-        && wishes.logins().contains(&login)
+    let is_unmarked = roles
+        .get(wishes.role.as_str())
+        .is_some_and(|owner| owner.mark().is_none());
+    observed.published == Proof::Works
+        && recorded.current_login.as_deref() == Some(login.as_str())
+        && recorded.database.as_deref() == Some(database.as_str())
+        && wishes.logins().contains(login.as_str())
         && is_member
+        && is_unmarked
 }
 
 fn check_role(name: &str, role: &Role, mine: &Mark, may_take_over: bool) -> Result<(), Refusal> {
@@ -123,6 +126,7 @@ fn owner_and_database(
     catalog: &Catalog,
     owner: Option<&Role>,
     may_take_over: bool,
+    has_database: bool,
 ) -> Result<Vec<ServerStep>, Refusal> {
     let mine = wishes.claim.mark();
     let role = wishes.role.clone();
@@ -138,7 +142,10 @@ fn owner_and_database(
         }),
     };
     if wishes.mode == Mode::Adopt {
-        return Ok(write_mark(mine).into_iter().collect());
+        // A role that was there before the claim is not the claim's to drop.
+        let is_adopted = owner.is_some_and(|facts| facts.mark().is_none_or(|mark| mark.adopted));
+        let mark = if is_adopted { mine.adopted() } else { mine };
+        return Ok(write_mark(mark).into_iter().collect());
     }
     let own = || ServerStep::OwnDatabase {
         database: database.clone(),
@@ -146,6 +153,11 @@ fn owner_and_database(
         mark: mine.clone(),
     };
     let Some(found) = &catalog.database else {
+        if has_database {
+            return Err(Refusal::DatabaseGone {
+                database: database.to_string(),
+            });
+        }
         if !catalog.admin.can_create_databases && !catalog.admin.is_superuser {
             return Err(weak(catalog, "databases", "CREATEDB"));
         }
@@ -157,9 +169,16 @@ fn owner_and_database(
             .chain([create, own()])
             .collect());
     };
+    let is_owned_by_us = found.owner == catalog.admin.name
+        || found.owner == role.as_str()
+        || wishes
+            .renamed_from
+            .as_ref()
+            .is_some_and(|former| found.owner == former.as_str());
     let was_creating = owner.and_then(Role::mark).is_some_and(|mark| mark.creating);
     match found.mark() {
-        Some(mark) if !mark.same_claim(&mine) => Err(Refusal::ForeignDatabase {
+        // Whoever owns a database may write any mark on it.
+        Some(mark) if !mark.same_claim(&mine) || !is_owned_by_us => Err(Refusal::ForeignDatabase {
             database: database.to_string(),
             claim: mark.claim,
         }),

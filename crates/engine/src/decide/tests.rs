@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     catalog::{Admin, Catalog, Database, Role, Session},
+    mark::Mark,
     names::{DatabaseName, Login, RoleName},
     observed::{Observed, Proof, Recorded},
     password::Policy,
@@ -95,12 +96,16 @@ fn observed(secret: Option<Stored>, catalog: Catalog) -> Observed {
     Observed {
         recorded: Recorded {
             secret_resource_version: secret.as_ref().map(|s| s.resource_version.clone()),
-            current_login: secret.as_ref().and_then(Stored::login),
+            current_login: secret
+                .as_ref()
+                .and_then(Stored::login)
+                .map(|login| login.to_string()),
             ..Recorded::default()
         },
+        login: secret.as_ref().and_then(Stored::login),
         secret,
         catalog,
-        published: Proof::NotAsked,
+        published: Proof::Works,
     }
 }
 
@@ -254,6 +259,8 @@ fn row_97_what_the_original_made_is_taken_over_without_a_rotation() {
     let mut seen = observed(Some(secret), catalog(&roles));
     seen.published = Proof::Works;
     seen.recorded.rotated_at = Some(at(1_000_000));
+    seen.recorded.database = Some("ordersdb".to_owned());
+    assert!(is_take_over(&wishes(Mode::Adopt), &database(), &seen));
     let steps = structure(&wishes(Mode::Adopt), &database(), &seen).unwrap();
     assert!(steps.iter().all(|step| matches!(
         step,
@@ -395,6 +402,7 @@ fn row_20_a_refused_credential_is_restored_or_replaced_by_who_changed_it() {
         "{step:?}"
     );
     seen.secret = None;
+    seen.login = None;
     let step = credential(&wishes(Mode::Adopt), &seen, at(1_000_060));
     assert!(
         matches!(
@@ -438,6 +446,24 @@ fn a_shorter_overlap_retires_the_previous_login_when_it_is_over_and_unused() {
 }
 
 #[test]
+fn a_login_that_another_controller_may_still_publish_is_not_retired() {
+    let mut wishes = wishes(Mode::Adopt);
+    wishes.timing.overlap = Some(Duration::from_mins(10));
+    let is_retired = |base: &str| {
+        let mark = Mark::new("shop/orders", "uid-1").attempt(base);
+        let tried = Role {
+            can_login: true,
+            comment: Some(mark.to_string()),
+            ..Role::default()
+        };
+        let seen = observed(Some(stored("clerk_a")), catalog(&[("clerk_b", tried)]));
+        !retirement(&wishes, &seen, at(1_000_600)).steps.is_empty()
+    };
+    assert!(!is_retired("7"), "the Secret has the attempt's version");
+    assert!(is_retired("6"), "the Secret has moved on");
+}
+
+#[test]
 fn extensions_are_installed_where_available_and_missed_only_when_listed() {
     use crate::catalog::{Contents, Extension};
 
@@ -459,4 +485,78 @@ fn extensions_are_installed_where_available_and_missed_only_when_listed() {
     assert_eq!((plan.steps.len(), plan.missing_extensions.len()), (1, 0));
     wishes.are_extensions_explicit = true;
     assert_eq!(contents(&wishes, &found).missing_extensions, ["postgis"]);
+}
+
+#[test]
+fn row_44_deletion_removes_what_the_claim_made_and_nothing_else() {
+    let wishes = wishes(Mode::Create);
+    let mut server = catalog(&[]);
+    let first = structure(&wishes, &database(), &observed(None, server.clone())).unwrap();
+    apply(&mut server, &first);
+    let steps = farewell(&wishes, &database(), &server);
+    assert!(matches!(
+        steps[..],
+        [
+            ServerStep::DropDatabase { .. },
+            ServerStep::DropLogin { .. },
+            ServerStep::DropLogin { .. },
+            ServerStep::DropOwner { .. },
+        ]
+    ));
+    let adopting = Wishes {
+        mode: Mode::Adopt,
+        ..wishes
+    };
+    let mut theirs = catalog(&[("clerk", Role::default())]);
+    let first = structure(&adopting, &database(), &observed(None, theirs.clone())).unwrap();
+    apply(&mut theirs, &first);
+    let steps = farewell(&adopting, &database(), &theirs);
+    assert!(
+        steps
+            .iter()
+            .all(|step| matches!(step, ServerStep::DropLogin { .. })),
+        "{steps:?}"
+    );
+}
+
+#[test]
+fn row_10_a_claim_never_moves_to_an_empty_database() {
+    let wishes = wishes(Mode::Create);
+    let mut seen = observed(Some(stored("clerk_a")), catalog(&[]));
+    seen.recorded.database = Some("ordersdb".to_owned());
+    let err = structure(&wishes, &database(), &seen).unwrap_err();
+    assert!(matches!(err, Refusal::DatabaseGone { .. }), "{err}");
+}
+
+#[test]
+fn a_lost_password_is_restored_while_a_rotation_waits() {
+    let mut seen = observed(Some(stored("clerk_a")), catalog(&[]));
+    let login = Login::try_from("clerk_b").unwrap();
+    seen.catalog.sessions.push(Session {
+        login,
+        pid: 7,
+        client: None,
+    });
+    seen.published = Proof::Refused;
+    let step = credential(&wishes(Mode::Adopt), &seen, at(1_000_000 + 2 * 3600));
+    assert!(matches!(step, CredentialStep::Restore { .. }), "{step:?}");
+}
+
+#[test]
+fn logins_of_others_are_never_retired() {
+    let foreign = Role {
+        can_login: true,
+        comment: Some(crate::mark::Mark::new("shop/billing", "uid-9").to_string()),
+        ..Role::default()
+    };
+    let seen = observed(Some(stored("clerk_a")), catalog(&[("teller_a", foreign)]));
+    let former_roles = vec![RoleName::try_from("teller").unwrap()];
+    let wishes = Wishes {
+        former_roles,
+        ..wishes(Mode::Adopt)
+    };
+    assert_eq!(
+        retirement(&wishes, &seen, at(1_900_000)),
+        Retirement::default()
+    );
 }

@@ -4,7 +4,7 @@
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
-use crate::address::{Endpoint, PortError, SslMode, parse_port};
+use crate::address::{Endpoint, SslMode, parse_port};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -17,15 +17,17 @@ pub enum Error {
     #[error("the DSN has an unfinished quote after {keyword}=")]
     UnfinishedQuote { keyword: String },
     #[error(
-        "the DSN's sslmode is {0:?}; use disable, allow, prefer, require, verify-ca or verify-full"
+        "the DSN's sslmode is unknown; use disable, allow, prefer, require, verify-ca or verify-full"
     )]
-    SslMode(String),
+    SslMode,
     #[error("the DSN names {hosts} hosts and {ports} ports; give one port, or one for each host")]
     PortCount { hosts: usize, ports: usize },
-    #[error("the DSN's host {0:?} has an unfinished IPv6 bracket")]
-    Bracket(String),
-    #[error("in the DSN, {0}")]
-    Port(#[from] PortError),
+    #[error("a host of the DSN has an unfinished IPv6 bracket")]
+    Bracket,
+    #[error("a port of the DSN is not a number from 1 to 65535")]
+    Port,
+    #[error("the DSN has an @ behind its host; percent-encode /, ? and @ in login and password")]
+    Reserved,
 }
 
 /// What a connection string said, and nothing that it did not.
@@ -87,7 +89,7 @@ impl PartialDsn {
             "password" => self.password = non_empty(value).map(SecretString::from),
             "dbname" => self.database = non_empty(value),
             "sslmode" => {
-                self.ssl_mode = Some(value.parse().map_err(|_| Error::SslMode(value))?);
+                self.ssl_mode = Some(value.parse().map_err(|_| Error::SslMode)?);
             }
             local if LOCAL_PARAMETERS.contains(&local) => {}
             other => self.parameters.push((other.to_owned(), value)),
@@ -112,7 +114,7 @@ impl PartialDsn {
             let port = ports
                 .get(index)
                 .or(ports.first())
-                .map(|port| parse_port(port))
+                .map(|port| parse_port(port).map_err(|_| Error::Port))
                 .transpose()?;
             self.endpoints.push((unbracketed(host).to_owned(), port));
         }
@@ -140,9 +142,11 @@ fn decoded(part: &'static str, text: &str) -> Result<String, Error> {
 fn parse_uri(rest: &str) -> Result<PartialDsn, Error> {
     let mut dsn = PartialDsn::default();
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    // The password may hold a raw slash only behind the last @ of the authority; libpq wants it
-    // encoded, and so do we.
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    // A raw / or ? in the password would make a host of its first half, and a port of its second.
+    if path.contains('@') || query.contains('@') {
+        return Err(Error::Reserved);
+    }
     let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
     dsn.user = non_empty(decoded("user", user)?);
@@ -170,9 +174,7 @@ fn parse_uri(rest: &str) -> Result<PartialDsn, Error> {
 fn parse_uri_host(text: &str) -> Result<(String, Option<u16>), Error> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
-            let (host, tail) = rest
-                .split_once(']')
-                .ok_or_else(|| Error::Bracket(text.to_owned()))?;
+            let (host, tail) = rest.split_once(']').ok_or_else(|| Error::Bracket)?;
             (host, tail.strip_prefix(':'))
         }
         None => match text.split_once(':') {
@@ -182,7 +184,7 @@ fn parse_uri_host(text: &str) -> Result<(String, Option<u16>), Error> {
     };
     let port = port
         .filter(|port| !port.is_empty())
-        .map(parse_port)
+        .map(|port| parse_port(port).map_err(|_| Error::Port))
         .transpose()?;
     Ok((decoded("host", host)?, port))
 }

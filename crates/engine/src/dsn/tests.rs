@@ -103,6 +103,9 @@ fn what_is_no_dsn_is_refused_without_quoting_it() {
         "host=h password='hunter2",
         "postgres://u:hunter2@h:99999/d",
         "postgres://u:hunter2@h/d?sslmode=maybe",
+        "postgres://u:hunter2/x@h/d",
+        "postgres://u:hunter2?x@h/d",
+        "postgres://u:1/hunter2@h/d",
         "host=a,b,c port=1,2 password=hunter2",
     ] {
         let err = PartialDsn::parse(text).unwrap_err();

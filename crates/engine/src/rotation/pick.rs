@@ -6,8 +6,11 @@ use crate::{
     names::{Login, LoginPair},
 };
 
-/// The base of an attempt where no Secret is published.
-pub const NO_SECRET: &str = "none";
+/// The base of an attempt where no Secret is published: it tells by the generation which absence
+/// is meant, the first or one after a Secret was deleted.
+pub fn no_secret(generation: i64) -> String {
+    format!("none:{generation}")
+}
 
 /// A login that no published DSN uses. Only [`pick`] makes one, and steps 2 to 6 take no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +27,12 @@ impl Idle {
 pub enum Published<'a> {
     /// The Secret names it.
     Named(&'a Login),
-    /// There is no Secret; status remembers the last one, which applications may still hold.
-    Remembered(Option<&'a str>),
+    /// There is no Secret that names one; status remembers the last one, which applications may
+    /// still hold. An attempt with this base may be about to be published.
+    Remembered {
+        login: Option<&'a str>,
+        base: &'a str,
+    },
 }
 
 /// Returns the login of `pair` that is not published.
@@ -36,16 +43,11 @@ pub enum Published<'a> {
 pub fn pick(pair: &LoginPair, published: Published<'_>, catalog: &Catalog) -> Idle {
     match published {
         Published::Named(current) => Idle(pair.other(current.as_str()).clone()),
-        Published::Remembered(remembered) => {
-            let has_attempt = |login: &Login| attempt(catalog, login).as_deref() == Some(NO_SECRET);
-            let avoided = |login: &Login| (has_attempt(login), remembered == Some(login.as_str()));
-            Idle(
-                pair.both()
-                    .into_iter()
-                    .min_by_key(|login| avoided(login))
-                    .unwrap_or(&pair.a)
-                    .clone(),
-            )
+        Published::Remembered { login, base } => {
+            let has_attempt = |idle: &Login| attempt(catalog, idle).as_deref() == Some(base);
+            let avoided = |idle: &Login| (has_attempt(idle), login == Some(idle.as_str()));
+            let idle = pair.both().into_iter().min_by_key(|idle| avoided(idle));
+            Idle(idle.unwrap_or(&pair.a).clone())
         }
     }
 }
@@ -77,27 +79,35 @@ mod tests {
 
     #[test]
     fn row_11_the_first_login_is_a() {
-        let pair = pair();
-        assert_eq!(
-            pick(&pair, Published::Remembered(None), &catalog(&[])).login(),
-            &pair.a
-        );
+        let (pair, base) = (pair(), no_secret(0));
+        let published = Published::Remembered {
+            login: None,
+            base: &base,
+        };
+        assert_eq!(pick(&pair, published, &catalog(&[])).login(), &pair.a);
     }
 
     #[test]
     fn without_a_secret_an_unfinished_attempt_is_avoided_and_then_the_remembered_login() {
-        let pair = pair();
-        let pick = |remembered, catalog: &Catalog| {
-            pick(&pair, Published::Remembered(remembered), catalog)
+        let (pair, base) = (pair(), no_secret(3));
+        let pick = |login, catalog: &Catalog| {
+            pick(&pair, Published::Remembered { login, base: &base }, catalog)
                 .login()
                 .clone()
         };
         assert_eq!(pick(Some("clerk_a"), &catalog(&[])), pair.b);
-        let mark = Mark::new("shop/orders", "u").attempt(NO_SECRET).to_string();
-        let tried = Role {
-            comment: Some(mark),
-            ..Role::default()
+        let tried = |base: &str| {
+            let mark = Mark::new("shop/orders", "u").attempt(base).to_string();
+            catalog(&[(
+                "clerk_a",
+                Role {
+                    comment: Some(mark),
+                    ..Role::default()
+                },
+            )])
         };
-        assert_eq!(pick(None, &catalog(&[("clerk_a", tried)])), pair.b);
+        assert_eq!(pick(None, &tried(&base)), pair.b);
+        // An attempt of an earlier absence is over, so the remembered login is what counts.
+        assert_eq!(pick(Some("clerk_b"), &tried(&no_secret(0))), pair.a);
     }
 }
