@@ -8,7 +8,7 @@ use testkit::prober::Prober;
 use testkit::wait::wait_for;
 
 use super::kills::adopted;
-use super::turnover::generation;
+use super::turnover::{generation, rotate};
 use crate::support::Stage;
 
 const ROTATIONS: u64 = 20;
@@ -27,7 +27,7 @@ async fn an_application_under_load_loses_no_query_and_no_login_through_20_rotati
         let load = Load::start(env.client(), env.namespace(), name, WORKERS).await?;
         let first = generation(&stage, name).await?;
         for rotation in 1..=ROTATIONS {
-            stage.rotate(name).await?;
+            rotate(&stage, name).await?;
             // The next rotation takes the login that the workers are leaving now.
             let goal = rotation * u64::try_from(WORKERS)?;
             wait_for(format!("{goal} change-overs"), async || {

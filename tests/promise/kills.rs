@@ -10,7 +10,7 @@ use strum::IntoEnumIterator;
 use testkit::{TestEnv, env};
 
 use super::faulty::{Fault, Faulty};
-use super::turnover::{Subject, Turnover};
+use super::turnover::{Pace, Subject, Turnover};
 use crate::support::{Stage, existing, merge, own};
 
 /// How often the controller dies at each of the nine steps.
@@ -22,19 +22,20 @@ const ROTATIONS: u64 = 520;
 /// Longest life of a controller that dies by chance: a few rotations.
 const LIFE: u64 = 500;
 
-/// Claims of both kinds, with the default overlap and with one that retires logins at once.
+/// Claims of both kinds, with the default overlap and with one that retires logins soon.
 pub(super) async fn subjects(env: &TestEnv, stage: &Stage) -> Result<Vec<Subject>> {
     let admin = env.create_owner_admin().await?;
     let port = json!({ "port": env.postgres().port() });
     let server = stage.server("promise", &admin, port).await?;
     let mut subjects = Vec::new();
-    for (name, rotation) in [
-        ("kept", json!({})),
-        ("short", json!({ "overlap": "1ms", "maxOverlap": "1s" })),
+    for (name, rotation, pace) in [
+        ("kept", json!({}), Pace::WithoutPause),
+        ("short", json!({ "overlap": "1s" }), Pace::AfterRetirement),
     ] {
         let adopted = Subject {
             name: format!("adopted-{name}"),
             role: own("clerk"),
+            pace,
         };
         let database = env.create_database_of("orders", admin.login()).await?;
         let source = admin.clone().database(&database);
@@ -43,6 +44,7 @@ pub(super) async fn subjects(env: &TestEnv, stage: &Stage) -> Result<Vec<Subject
         let made = Subject {
             name: format!("made-{name}"),
             role: own("baker"),
+            pace,
         };
         let database = own("bread");
         env.adopt_database(&database);
@@ -75,6 +77,7 @@ pub(super) async fn adopted(
     let subject = Subject {
         name: "shop".to_owned(),
         role: own("clerk"),
+        pace: Pace::WithoutPause,
     };
     let spec = existing(&subject.role, &admin.database(&database));
     let subject = claim(stage, subject, spec, &rotation).await?;

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use kube::api::ListParams;
-use serde_json::json;
 use testkit::assets::workspace;
 use testkit::control_plane::{Audit, ControlPlane, ControlPlaneOptions};
 use testkit::controller::{ControllerOptions, ControllerProcess};
-use testkit::postgres::{PostgresServer, quote, execute};
+use testkit::postgres::{PostgresServer, execute, quote};
 use testkit::wait::wait_for;
 
 use crate::support::{Stage, existing};
@@ -24,11 +23,17 @@ const CONNECTION: &str = "connection received";
 /// Servers of its own: on shared ones other tests write and connect too.
 async fn stage(control_plane: &ControlPlane) -> Result<(Stage, ControllerOptions)> {
     control_plane.create_namespace(NAMESPACE).await?;
-    control_plane.install_crds(&workspace().join("config/crd")).await?;
-    let chart = control_plane.install_chart(NAMESPACE, NAMESPACE, "").await?;
+    control_plane
+        .install_crds(&workspace().join("config/crd"))
+        .await?;
+    let chart = control_plane
+        .install_chart(NAMESPACE, NAMESPACE, "")
+        .await?;
     let account = &chart.service_account;
     let options = ControllerOptions {
-        kubeconfig: control_plane.service_account_kubeconfig(NAMESPACE, account).await?,
+        kubeconfig: control_plane
+            .service_account_kubeconfig(NAMESPACE, account)
+            .await?,
         class: NAMESPACE.to_owned(),
         namespace: NAMESPACE.to_owned(),
         ..ControllerOptions::default()
@@ -48,7 +53,9 @@ async fn settled_claims(stage: &Stage, server: &PostgresServer) -> Result<()> {
         let create = format!("CREATE DATABASE {}", quote(&database));
         execute(&admin.url(), &create).await?;
         let source = admin.clone().database(&database);
-        stage.claim(name, existing(&format!("clerk_{name}"), &source)).await?;
+        stage
+            .claim(name, existing(&format!("clerk_{name}"), &source))
+            .await?;
     }
     for name in &names {
         stage.ready(name).await?;
@@ -62,14 +69,25 @@ async fn versions(stage: &Stage) -> Result<BTreeMap<String, Option<String>>> {
     let (claims, secrets) = (stage.claims(), stage.secrets());
     let claims = claims.list(&ListParams::default()).await?;
     let secrets = secrets.list(&ListParams::default()).await?;
-    let claims = claims.iter().map(|claim| (format!("claim {}", claim.name_any()), claim.resource_version()));
-    let secrets = secrets.iter().map(|secret| (format!("secret {}", secret.name_any()), secret.resource_version()));
+    let claims = claims.iter().map(|claim| {
+        (
+            format!("claim {}", claim.name_any()),
+            claim.resource_version(),
+        )
+    });
+    let secrets = secrets.iter().map(|secret| {
+        (
+            format!("secret {}", secret.name_any()),
+            secret.resource_version(),
+        )
+    });
     Ok(claims.chain(secrets).collect())
 }
 
 /// Waits until the controller has looked at all claims and has nothing under way.
 async fn has_looked(controller: &ControllerProcess) -> Result<()> {
-    let done = "controller_runtime_reconcile_total{controller=\"databaseclaim\",result=\"success\"}";
+    let done =
+        "controller_runtime_reconcile_total{controller=\"databaseclaim\",result=\"success\"}";
     wait_for("the claims to be looked at", async || {
         let looked = controller.metric(done).await?;
         #[expect(clippy::cast_precision_loss, reason = "a count of twenty")]
@@ -81,8 +99,12 @@ async fn has_looked(controller: &ControllerProcess) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn row_84_a_restart_over_settled_claims_writes_nothing_and_connects_to_no_database() -> Result<()> {
-    let options = ControlPlaneOptions { audit: Audit::Metadata, ..ControlPlaneOptions::default() };
+async fn row_84_a_restart_over_settled_claims_writes_nothing_and_connects_to_no_database()
+-> Result<()> {
+    let options = ControlPlaneOptions {
+        audit: Audit::Metadata,
+        ..ControlPlaneOptions::default()
+    };
     let control_plane = ControlPlane::start(options).await?;
     let server = PostgresServer::builder().log_statements().start().await?;
     let (stage, options) = stage(&control_plane).await?;
@@ -101,15 +123,27 @@ async fn row_84_a_restart_over_settled_claims_writes_nothing_and_connects_to_no_
         again.kill().await?;
     }
     assert_eq!(versions(&stage).await?, versions_before);
-    assert_eq!(server.log()?.matches(CONNECTION).count(), connections_before);
+    assert_eq!(
+        server.log()?.matches(CONNECTION).count(),
+        connections_before
+    );
     let requests = control_plane.requests()?;
-    let ours: Vec<_> = requests.get(requests_before..).context("the audit log shrank")?.iter()
-        .filter(|request| is_ours(&request.user)).collect();
+    let ours: Vec<_> = requests
+        .get(requests_before..)
+        .context("the audit log shrank")?
+        .iter()
+        .filter(|request| is_ours(&request.user))
+        .collect();
     let writes: Vec<_> = ours.iter().filter(|request| request.is_write()).collect();
     eprintln!(
-        "promise: {RESTARTS} restarts over {CLAIMS} claims: {} requests, {} writes, 0 connections", ours.len(), writes.len()
+        "promise: {RESTARTS} restarts over {CLAIMS} claims: {} requests, {} writes, 0 connections",
+        ours.len(),
+        writes.len()
     );
-    ensure!(!ours.is_empty(), "the audit log shows no request of the controller");
+    ensure!(
+        !ours.is_empty(),
+        "the audit log shows no request of the controller"
+    );
     assert!(writes.is_empty(), "{writes:?}");
 
     // The controller is not dead: all are served again.

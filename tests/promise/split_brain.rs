@@ -19,7 +19,7 @@ use testkit::{TestEnv, env};
 
 use super::faulty::{Fault, Faulty};
 use super::kills::{adopted, subjects};
-use super::turnover::{Turnover, generation};
+use super::turnover::{Turnover, generation, rotate};
 use crate::support::{Stage, log_in};
 
 /// How often one of two controllers is frozen at random.
@@ -139,11 +139,11 @@ async fn a_login_that_a_frozen_leader_may_still_publish_is_not_retired() -> Resu
     env(async |env| {
         let (stage, server) = (Stage::of(env), env.postgres());
         let frozen = Faulty::start(env, Fault::Freeze).await?;
-        let rotation = json!({ "overlap": "1ms" });
+        let rotation = json!({ "overlap": "1s" });
         let (subject, database) = adopted(env, &stage, rotation).await?;
         let name = &subject.name;
         stage.ready(name).await?;
-        stage.rotate(name).await?;
+        rotate(&stage, name).await?;
         let prober = Prober::start(env.client(), env.namespace(), name);
         frozen.strike_at(Step::Verify)?;
         stage.ask_rotation(name).await?;
@@ -153,10 +153,7 @@ async fn a_login_that_a_frozen_leader_may_still_publish_is_not_retired() -> Resu
         let _other = second(env).await?;
         // Anything that makes the other one look: status no longer speaks of this generation.
         stage
-            .patch(
-                name,
-                json!({ "spec": { "rotation": { "overlap": "2ms" } } }),
-            )
+            .patch(name, json!({ "spec": { "rotation": { "overlap": "2s" } } }))
             .await?;
         other_waits(server, &database).await?;
         cut(server, &database).await?;
@@ -167,7 +164,7 @@ async fn a_login_that_a_frozen_leader_may_still_publish_is_not_retired() -> Resu
             Ok((prober.report().attempts > before + 50).then_some(()))
         })
         .await?;
-        stage.rotate(name).await?;
+        rotate(&stage, name).await?;
         assert_eq!(log_in(&stage.secret(name).await?).await?, subject.role);
         let report = prober.stop().await?;
         assert_eq!(report.failures, 0, "{:?}", report.first_failures);

@@ -15,10 +15,22 @@ use crate::support::{Stage, log_in};
 /// A rotation that does not come is asked for again: its controller may be dead or frozen.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// An overlap of one second, rounded up, and the pass that ends it.
+const RETIREMENT: Duration = Duration::from_millis(2500);
+
+/// When a claim's next rotation is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    WithoutPause,
+    /// Late enough for an overlap of one second to end, and the previous login with it.
+    AfterRetirement,
+}
+
 /// A claim and its owner role.
 pub(super) struct Subject {
     pub(super) name: String,
     pub(super) role: String,
+    pub(super) pace: Pace,
 }
 
 pub(super) struct Turnover {
@@ -45,10 +57,20 @@ impl Turnover {
         let token = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let mut probers = Vec::new();
-        for Subject { name, role: _ } in &subjects {
+        for Subject {
+            name,
+            role: _,
+            pace,
+        } in &subjects
+        {
             let client = stage.client.clone();
             probers.push(Prober::start(client, &stage.namespace, name));
-            tasks.spawn(keep_asking(stage.clone(), name.clone(), token.clone()));
+            tasks.spawn(keep_asking(
+                stage.clone(),
+                name.clone(),
+                *pace,
+                token.clone(),
+            ));
         }
         Self {
             stage: stage.clone(),
@@ -62,7 +84,7 @@ impl Turnover {
     /// Rotations of all claims so far: what the Secrets themselves say.
     pub(super) async fn rotations(&self) -> Result<u64> {
         let mut all = 0;
-        for Subject { name, role: _ } in &self.subjects {
+        for Subject { name, .. } in &self.subjects {
             all += generation(&self.stage, name).await?;
         }
         Ok(all)
@@ -85,8 +107,8 @@ impl Turnover {
         while let Some(ended) = self.tasks.join_next().await {
             ended.context("who asks for rotations panicked")?;
         }
-        for Subject { name, role } in &self.subjects {
-            self.stage.rotate(name).await?;
+        for Subject { name, role, .. } in &self.subjects {
+            rotate(&self.stage, name).await?;
             self.stage.ready(name).await?;
             let runs_as = log_in(&self.stage.secret(name).await?).await?;
             ensure!(runs_as == *role, "claim {name} logs in as {runs_as}");
@@ -140,7 +162,17 @@ pub(super) async fn generation(stage: &Stage, name: &str) -> Result<u64> {
     Ok(generation.unwrap_or_else(|| "0".to_owned()).parse()?)
 }
 
-async fn keep_asking(stage: Stage, name: String, token: CancellationToken) {
+/// One rotation that is done and recorded. Asked for again where sessions that were just ending
+/// deferred it: the controller looks again at once then, not half a minute later.
+pub(super) async fn rotate(stage: &Stage, name: &str) -> Result<()> {
+    wait_for(format!("claim {name} to rotate"), async || {
+        let asked = tokio::time::timeout(PATIENCE, stage.rotate(name)).await;
+        Ok(asked.ok().transpose()?.map(drop))
+    })
+    .await
+}
+
+async fn keep_asking(stage: Stage, name: String, pace: Pace, token: CancellationToken) {
     while !token.is_cancelled() {
         // An API server that is away is asked again; the test itself says what must not fail.
         let Ok(nonce) = stage.ask_rotation(&name).await else {
@@ -152,6 +184,9 @@ async fn keep_asking(stage: Stage, name: String, token: CancellationToken) {
             }
         };
         let _ = tokio::time::timeout(PATIENCE, handled).await;
+        if pace == Pace::AfterRetirement {
+            let _ = tokio::time::timeout(RETIREMENT, token.cancelled()).await;
+        }
     }
 }
 
