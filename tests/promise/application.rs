@@ -38,7 +38,7 @@ async fn an_application_under_load_loses_no_query_and_no_login_through_20_rotati
             .await?;
         }
         let rotations = generation(&stage, name).await? - first;
-        let probes = prober.stop().await?;
+        let watched = prober.stop().await?;
         let report = load.stop().await?;
         let LoadReport {
             logins,
@@ -50,10 +50,10 @@ async fn an_application_under_load_loses_no_query_and_no_login_through_20_rotati
         } = &report;
         eprintln!(
             "promise: an application of {WORKERS} workers through {rotations} rotations: {queries} queries, {failed_queries} failed; {logins} logins, {failed_logins} failed; {switches} change-overs; prober: {} logins, {} failed",
-            probes.attempts, probes.failures
+            watched.attempts, watched.failures
         );
         assert_eq!((*failed_queries, *failed_logins), (0, 0), "{first_failures:?}");
-        assert_eq!(probes.failures, 0, "{:?}", probes.first_failures);
+        assert_eq!(watched.failures, 0, "{:?}", watched.first_failures);
         assert!(rotations >= ROTATIONS);
         Ok(())
     })

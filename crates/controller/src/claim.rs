@@ -32,9 +32,6 @@ use crate::{
     error::Error,
 };
 
-/// How long a deferred rotation waits before sessions are counted again.
-const DEFERRED: Duration = Duration::from_secs(30);
-
 /// A pass that takes longer is given up, and its session and lock with it.
 const LONGEST_PASS: Duration = Duration::from_mins(2);
 
@@ -100,7 +97,10 @@ async fn pass(claim: &DatabaseClaim, scope: &Scope) -> Action {
 /// How long nothing should happen after this outcome, unless the claim changes.
 fn pause(context: &Context, uid: &str, outcome: &Result<Outcome, Error>) -> Option<Duration> {
     match outcome {
-        Ok(outcome) => outcome.published.deferred.as_ref().map(|_| DEFERRED),
+        Ok(outcome) => {
+            let deferred = outcome.published.deferred.as_ref();
+            deferred.map(|deferred| schedule::patience(deferred.since, context.now()))
+        }
         Err(Error::CircuitOpen { wait, .. }) => Some(*wait),
         Err(err) => err
             .class()

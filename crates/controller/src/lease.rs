@@ -76,10 +76,9 @@ impl Leadership {
                     tracing::error!(lease = self.name, "the lease was taken by another replica");
                     return true;
                 }
-                // Somebody wrote to the Lease in between without taking it: read it again.
-                Ok(Ok(false)) => {}
                 Ok(Err(err)) => tracing::warn!(error = chain(&err), "lease not renewed"),
-                Err(_) => {}
+                // Time is up, or somebody wrote to the Lease without taking it: it is read again.
+                Ok(Ok(false)) | Err(_) => {}
             }
             if renewed.elapsed() >= RENEW_DEADLINE {
                 tracing::error!(lease = self.name, "the lease could not be renewed in time");

@@ -36,6 +36,12 @@ pub fn next_check(now: Timestamp, every: Duration, uid: &str) -> Timestamp {
     after(now, Duration::from_millis(wait))
 }
 
+/// The pause before a wait that began at `since` is looked at again: soon at first, for what is
+/// about to end by itself, then more and more seldom, at most every 30 seconds.
+pub fn patience(since: Timestamp, now: Timestamp) -> Duration {
+    (until(since, now) / 2).clamp(Duration::from_secs(1), Duration::from_secs(30))
+}
+
 /// `at + span`, at the end of time where that is past it.
 pub fn after(at: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span)

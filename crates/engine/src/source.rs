@@ -28,6 +28,8 @@ pub enum Error {
     NoKey { key: String },
     #[error("{field} is named neither by sourceDataFrom.database.dsn nor by the source Secret")]
     Missing { field: &'static str },
+    #[error("sourceDataFrom.database.dsn names no {field}; add it, or a secretRef that does")]
+    NotInDsn { field: &'static str },
     #[error("{field} of the source: {error}")]
     Name {
         field: &'static str,
@@ -85,7 +87,7 @@ pub fn admin_dsn(request: &Request<'_>, default_ssl_mode: SslMode) -> Result<Dsn
     let primary = endpoints
         .next()
         .filter(|endpoint| !endpoint.host.is_empty())
-        .ok_or(Error::Missing { field: "host" })?;
+        .ok_or_else(|| missing(request, "host"))?;
     let login = secret
         .user
         .or(claim.user)
@@ -97,7 +99,7 @@ pub fn admin_dsn(request: &Request<'_>, default_ssl_mode: SslMode) -> Result<Dsn
     let password = secret
         .password
         .or(claim.password)
-        .ok_or(Error::Missing { field: "password" })?;
+        .ok_or_else(|| missing(request, "password"))?;
     Ok(Dsn {
         address: Address {
             primary,
@@ -150,6 +152,15 @@ pub fn admin_credential(
         })?,
         password: text(password_key)?.into(),
     })
+}
+
+/// A Secret may still be filled; a DSN alone is the claim's own fault.
+fn missing(request: &Request<'_>, field: &'static str) -> Error {
+    if request.secret.is_some() {
+        Error::Missing { field }
+    } else {
+        Error::NotInDsn { field }
+    }
 }
 
 /// Whether the claim's own DSN holds a password, which everybody who may read the claim then sees.
@@ -278,7 +289,7 @@ mod tests {
     #[test]
     fn row_4_what_is_missing_is_named() {
         let err = resolve(Some("postgres://root@h/shop"), None).unwrap_err();
-        assert_eq!(err, Error::Missing { field: "password" });
+        assert_eq!(err, Error::NotInDsn { field: "password" });
         let data = secret(&[("password", "pw")]);
         let err = resolve(None, Some(&data)).unwrap_err();
         assert_eq!(err, Error::Missing { field: "host" });

@@ -1,6 +1,6 @@
 //! Carries out what was decided, in its order, under the claim's lock on the server.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use api::claim::DatabaseClaim;
 use engine::{
@@ -63,6 +63,9 @@ pub(super) async fn apply(
         ..outcome
     })
 }
+
+/// How often the sessions that hold a login past its overlap are counted.
+const LONG_SESSIONS: Duration = Duration::from_secs(30);
 
 /// A pass under way.
 pub(super) struct Pass<'a> {
@@ -392,9 +395,10 @@ impl Pass<'_> {
             &wishes.claim.uid,
         );
         let due = (!wishes.timing.is_paused).then_some(due);
-        let soon = || schedule::after(now, std::time::Duration::from_secs(30));
-        let waits = (published.deferred.is_some() || retirement.is_waiting).then(soon);
-        let next = if waits.is_some() { waits } else { due };
+        let deferred = published.deferred.as_ref();
+        let again = deferred.map(|deferred| schedule::patience(deferred.since, now));
+        let again = again.or_else(|| retirement.is_waiting.then_some(LONG_SESSIONS));
+        let next = again.map(|pause| schedule::after(now, pause)).or(due);
         Ok(Outcome {
             version: version(&catalog),
             address: self.target.admin.address.clone(),

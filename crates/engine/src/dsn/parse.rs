@@ -174,7 +174,7 @@ fn parse_uri(rest: &str) -> Result<PartialDsn, Error> {
 fn parse_uri_host(text: &str) -> Result<(String, Option<u16>), Error> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
-            let (host, tail) = rest.split_once(']').ok_or_else(|| Error::Bracket)?;
+            let (host, tail) = rest.split_once(']').ok_or(Error::Bracket)?;
             (host, tail.strip_prefix(':'))
         }
         None => match text.split_once(':') {

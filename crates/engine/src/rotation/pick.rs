@@ -60,7 +60,7 @@ pub fn attempt(catalog: &Catalog, login: &Login) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{catalog::Role, decide::tests::catalog, mark::Mark, names::RoleName};
+    use crate::{catalog::Role, decide::tests::setup::catalog, mark::Mark, names::RoleName};
 
     fn pair() -> LoginPair {
         LoginPair::of_role(&RoleName::try_from("clerk").unwrap())

@@ -1,0 +1,169 @@
+//! A claim, its Secret and a server, and a model of what a server does with steps.
+
+use std::time::Duration;
+
+use api::names::{annotation, label, secret_key};
+use jiff::Timestamp;
+
+use crate::{
+    catalog::{Admin, Catalog, Database, Role},
+    names::{DatabaseName, RoleName},
+    observed::{Observed, Proof, Recorded},
+    password::Policy,
+    secret::Stored,
+    step::ServerStep,
+    wishes::{ClaimId, Mode, SecretShape, Timing, Wishes},
+};
+
+pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
+    Catalog {
+        version: 160_000,
+        admin: Admin {
+            name: "root".to_owned(),
+            is_superuser: false,
+            can_create_roles: true,
+            can_create_databases: true,
+        },
+        roles: roles
+            .iter()
+            .map(|(name, role)| ((*name).to_owned(), role.clone()))
+            .collect(),
+        database: None,
+        sessions: Vec::new(),
+        has_rds_replication: false,
+        has_rds_superuser: false,
+    }
+}
+
+pub(crate) fn wishes(mode: Mode) -> Wishes {
+    Wishes {
+        claim: ClaimId {
+            namespace: "shop".into(),
+            name: "orders".into(),
+            uid: "uid-1".into(),
+        },
+        mode,
+        role: RoleName::try_from("clerk").unwrap(),
+        renamed_from: None,
+        former_roles: Vec::new(),
+        timing: Timing {
+            period: Duration::from_hours(1),
+            overlap: None,
+            max_overlap: None,
+            is_paused: false,
+            nonce: None,
+        },
+        extensions: Vec::new(),
+        are_extensions_explicit: false,
+        system_functions: Vec::new(),
+        wants_replication: false,
+        password: Policy::Complex { length: 15 },
+        secret: SecretShape::default(),
+    }
+}
+
+pub(crate) fn database() -> DatabaseName {
+    DatabaseName::try_from("ordersdb").unwrap()
+}
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+pub(crate) fn stored(login: &str) -> Stored {
+    let pairs = [(secret_key::USERNAME, login), (secret_key::PASSWORD, "pw")];
+    Stored {
+        resource_version: "7".to_owned(),
+        labels: [(
+            label::MANAGED_BY.to_owned(),
+            label::CLAIM_MANAGER.to_owned(),
+        )]
+        .into(),
+        annotations: [
+            (annotation::CLAIM_UID.to_owned(), "uid-1".to_owned()),
+            (annotation::ROTATED_AT.to_owned(), at(1_000_000).to_string()),
+        ]
+        .into(),
+        owner_uids: Vec::new(),
+        data: pairs
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .into(),
+    }
+}
+
+pub(crate) fn observed(secret: Option<Stored>, catalog: Catalog) -> Observed {
+    Observed {
+        recorded: Recorded {
+            secret_resource_version: secret.as_ref().map(|s| s.resource_version.clone()),
+            current_login: secret
+                .as_ref()
+                .and_then(Stored::login)
+                .map(|login| login.to_string()),
+            ..Recorded::default()
+        },
+        login: secret.as_ref().and_then(Stored::login),
+        secret,
+        catalog,
+        published: Proof::Works,
+    }
+}
+
+/// Carries steps out on a catalog as a server would: the model for convergence.
+pub(crate) fn apply(catalog: &mut Catalog, steps: &[ServerStep]) {
+    for step in steps {
+        match step.clone() {
+            ServerStep::CreateOwner { role, mark } | ServerStep::MarkOwner { role, mark } => {
+                let role = catalog.roles.entry(role.to_string()).or_default();
+                role.comment = Some(mark.to_string());
+            }
+            ServerStep::CreateLogin { login, mark, .. } => {
+                let comment = Some(mark.to_string());
+                let role = Role {
+                    can_login: true,
+                    comment,
+                    ..Role::default()
+                };
+                catalog.roles.insert(login.to_string(), role);
+            }
+            ServerStep::MarkLogin { login, mark } => {
+                catalog.roles.get_mut(login.as_str()).unwrap().comment = Some(mark.to_string());
+            }
+            ServerStep::JoinOwner { login, role } => {
+                let found = catalog.roles.get_mut(login.as_str()).unwrap();
+                found.member_of.push(role.to_string());
+            }
+            ServerStep::AssumeOwner { login, role } => {
+                let found = catalog.roles.get_mut(login.as_str()).unwrap();
+                found.session_role = Some(role.to_string());
+            }
+            ServerStep::CreateDatabase { .. } => {
+                let owner = catalog.admin.name.clone();
+                catalog.database = Some(Database {
+                    owner,
+                    comment: None,
+                    admin_owns: true,
+                });
+            }
+            ServerStep::OwnDatabase { role, mark, .. } => {
+                let comment = Some(mark.to_string());
+                catalog
+                    .roles
+                    .get_mut(role.as_str())
+                    .unwrap()
+                    .comment
+                    .clone_from(&comment);
+                let owner = role.to_string();
+                catalog.database = Some(Database {
+                    owner,
+                    comment,
+                    admin_owns: false,
+                });
+            }
+            ServerStep::RenameOwner { from, to } => {
+                let role = catalog.roles.remove(from.as_str()).unwrap();
+                catalog.roles.insert(to.to_string(), role);
+            }
+            other => panic!("not modelled: {other:?}"),
+        }
+    }
+}
