@@ -4,6 +4,7 @@
     reason = "a developer command speaks to a person"
 )]
 
+mod bench;
 mod crds;
 mod demo;
 #[cfg(test)]
@@ -31,6 +32,8 @@ enum Command {
     Down,
     /// Rotate under load on two real servers and report
     Demo,
+    /// Measure speed, cost and size beside the original's figures
+    Bench(bench::Args),
     /// Run all tests on shared servers
     Test(test::Args),
     /// Write the CRDs into config/ and the chart
@@ -57,6 +60,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Up => up::run().await?,
         Command::Down => down::run().await?,
         Command::Demo => return Box::pin(demo::run()).await,
+        Command::Bench(args) => return Box::pin(bench::run(args)).await,
         Command::Test(args) => return test::run(args).await,
         Command::Crds(args) => crds::run(&args)?,
         Command::Tidy => tidy::run()?,
