@@ -1,6 +1,6 @@
 //! A server, an admin, and a claim's names on it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use engine::{
@@ -17,6 +17,13 @@ use testkit::{
     assets::postgres::{DEFAULT_MAJOR, MAJORS},
     names,
     postgres::{PostgresServer, query, query_one},
+};
+
+/// A busy machine makes 24 claims wait long for eight sessions; no test here is about that.
+const PATIENT: Timeouts = Timeouts {
+    connect: Duration::from_mins(1),
+    lock: Duration::from_mins(1),
+    statement: Duration::from_mins(1),
 };
 
 /// Whom a test runs as.
@@ -72,7 +79,7 @@ impl Stage {
                 password: dsn.password().clone(),
             },
         };
-        let admins = Admins::new(Timeouts::default(), 8);
+        let admins = Admins::new(PATIENT, 8);
         Ok(Self {
             server,
             admin,
