@@ -105,7 +105,10 @@ impl Batch {
         }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "the object was made a few lines above")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the object was made a few lines above"
+    )]
     fn claim(&self, number: usize, port: u16) -> Result<DatabaseClaim> {
         let name = self.name(number);
         let mut spec = json!({ "userName": name, "databaseName": name });
