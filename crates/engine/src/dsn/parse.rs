@@ -66,10 +66,11 @@ impl PartialDsn {
                 return parse_uri(rest);
             }
         }
-        if text.contains("://") || !text.contains('=') {
-            return Err(Error::UnknownForm);
+        // A password may hold `://`; only what stands where a keyword belongs tells the form.
+        match text.split_once('=') {
+            Some((keyword, _)) if !keyword.contains("://") => parse_keywords(text),
+            _ => Err(Error::UnknownForm),
         }
-        parse_keywords(text)
     }
 
     /// The endpoints with the default port where none was given.

@@ -99,6 +99,7 @@ fn what_is_no_dsn_is_refused_without_quoting_it() {
         " \n",
         "hunter2",
         "mysql://u:hunter2@h/d",
+        "mysql://u:hunter2@h/d?a=b",
         "postgres://u:hunter2@[::1/d",
         "host=h password='hunter2",
         "postgres://u:hunter2@h:99999/d",
