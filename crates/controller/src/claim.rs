@@ -76,8 +76,8 @@ async fn pass(claim: &DatabaseClaim, scope: &Scope) -> Action {
                 Agenda::Idle { until } => {
                     return Action::requeue(schedule::until(now, until));
                 }
-                Agenda::Work { proves } => {
-                    let outcome = work(claim, scope, &inputs, proves).await;
+                Agenda::Work { checks } => {
+                    let outcome = work(claim, scope, &inputs, checks).await;
                     let pause = pause(context, &uid, &outcome);
                     let rest = pause.map(|pause| {
                         inputs.rest(claim, scope, schedule::after(context.now(), pause))
@@ -113,7 +113,7 @@ async fn work(
     claim: &DatabaseClaim,
     scope: &Scope,
     inputs: &Inputs,
-    proves: bool,
+    checks: bool,
 ) -> Result<Outcome, Error> {
     let context = &scope.context;
     ensure_finalizer(claim, scope).await?;
@@ -136,7 +136,7 @@ async fn work(
     // or logins must not look like a dead server.
     let session = context.admins.acquire(&admin).await.map_err(Error::from);
     permit.learn(&session);
-    let pass = apply::apply(claim, scope, inputs, &admin, session?, proves);
+    let pass = apply::apply(claim, scope, inputs, &admin, session?, checks);
     let outcome = tokio::time::timeout(LONGEST_PASS, pass).await;
     let outcome = outcome.unwrap_or(Err(Error::TooLong {
         limit: LONGEST_PASS,

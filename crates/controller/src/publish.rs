@@ -17,7 +17,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, PostParams, Preconditions},
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -39,13 +39,18 @@ pub struct Found {
 }
 
 /// Reads a Secret; `None` where there is none. Values that are not UTF-8 are left out: none of
-/// ours is such.
+/// ours is such. Asked as a list of one, in which an absent Secret is an answer and no failure.
 pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option<Found>, Error> {
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
-    let object = secrets
-        .get_opt(name)
+    let named = ListParams::default().fields(&format!("metadata.name={name}"));
+    let found = secrets
+        .list(&named)
         .await
         .map_err(Error::kubernetes("return the Secret"))?;
+    let object = found
+        .items
+        .into_iter()
+        .find(|object| object.metadata.name.as_deref() == Some(name));
     Ok(object.map(|object| Found {
         stored: stored(&object),
         object,

@@ -32,21 +32,21 @@ pub struct Known<'a> {
 pub enum Agenda {
     /// Nothing before this instant.
     Idle { until: Timestamp },
-    /// The server must be asked. `proves` says whether a login with the published credential is
-    /// part of it.
-    Work { proves: bool },
+    /// The server must be asked. `checks` says whether that includes what only drift would change:
+    /// a login with the published credential, and the rights in an adopted database.
+    Work { checks: bool },
 }
 
 pub fn agenda(known: &Known<'_>, now: Timestamp) -> Agenda {
     let is_untouched =
         known.secret_version.is_some() && known.secret_version == known.recorded_version;
     let (Some(rotated_at), true, true) = (known.rotated_at, known.is_settled, is_untouched) else {
-        return Agenda::Work { proves: true };
+        return Agenda::Work { checks: true };
     };
     let checked = known.checked_at.unwrap_or(known.started_at);
     let check = schedule::next_check(checked, known.check_every, known.uid);
     if check <= now {
-        return Agenda::Work { proves: true };
+        return Agenda::Work { checks: true };
     }
     let is_requested =
         known.timing.nonce.is_some() && known.timing.nonce.as_deref() != known.handled_nonce;
@@ -60,7 +60,7 @@ pub fn agenda(known: &Known<'_>, now: Timestamp) -> Agenda {
     });
     let is_overlap_over = overlap_end.is_some_and(|end| end <= now);
     if is_requested || is_due || is_overlap_over {
-        return Agenda::Work { proves: false };
+        return Agenda::Work { checks: false };
     }
     let due = (!known.timing.is_paused).then_some(due);
     let until = [Some(check), due, overlap_end]
@@ -125,7 +125,7 @@ mod tests {
                 secret_version,
                 ..known(&timing)
             };
-            assert_eq!(agenda(&known, at(1_000_001)), Agenda::Work { proves: true });
+            assert_eq!(agenda(&known, at(1_000_001)), Agenda::Work { checks: true });
         }
     }
 
@@ -137,7 +137,7 @@ mod tests {
             started_at: now,
             ..known(&timing)
         };
-        assert_eq!(agenda(&due, now), Agenda::Work { proves: false });
+        assert_eq!(agenda(&due, now), Agenda::Work { checks: false });
         let paused = Timing {
             is_paused: true,
             ..timing.clone()
@@ -157,7 +157,7 @@ mod tests {
         };
         assert_eq!(
             agenda(&known(&timing), at(1_000_001)),
-            Agenda::Work { proves: false }
+            Agenda::Work { checks: false }
         );
         let handled = Known {
             handled_nonce: Some("n1"),

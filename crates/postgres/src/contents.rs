@@ -24,8 +24,8 @@ const MAINTAIN: u32 = 170_000;
 pub(crate) const FUNCTION_BODY: &str = "SELECT ";
 
 impl Session {
-    /// Asks which of `extensions` and of `functions` are there, and which rights
-    /// `role` lacks.
+    /// Asks which of `extensions` and of `functions` are there, and which rights `role` lacks.
+    /// What belongs to an extension is left as the extension grants it.
     pub async fn observe_contents(
         &mut self,
         role: &RoleName,
@@ -95,7 +95,7 @@ UNION ALL
 SELECT json_build_object(
   'missing', (
     SELECT coalesce(json_agg(json_build_array(kind, name) ORDER BY kind, name), '[]')
-    FROM objects WHERE can_grant),
+    FROM objects WHERE can_grant AND NOT is_extension),
   'unreachable', ARRAY(
     SELECT CASE kind WHEN 'database' THEN 'database ' || name WHEN 'schema' THEN 'schema ' || name
       ELSE 'public.' || name END

@@ -2,6 +2,8 @@
 //! the owner role, extensions, system functions. What a server cannot install is reported, not an
 //! error: the claim works without it.
 
+use std::collections::BTreeMap;
+
 use engine::{catalog::Grant, names::RoleName, step::DatabaseStep};
 
 use crate::{
@@ -19,40 +21,32 @@ pub struct Failure {
 }
 
 impl Session {
-    /// Does the steps: rights and functions as one transaction, extensions as another.
+    /// Does the steps as one transaction where the server lets it; else rights and functions as
+    /// one, and each extension as another, to know which it refuses.
     pub async fn apply_contents(&mut self, steps: &[DatabaseStep]) -> Result<Vec<Failure>, Error> {
-        let mut changes = Vec::new();
-        let mut extensions = Vec::new();
-        for step in steps {
-            match step {
-                DatabaseStep::Grant { role, grants } => {
-                    changes.extend(granting(role, grants, self.database()));
-                }
-                DatabaseStep::CreateExtension { extension } => extensions.push(extension.as_str()),
-                DatabaseStep::CreateSystemFunction {
-                    schema,
-                    name,
-                    value,
-                } => changes.extend(system_function(schema, name, value)),
-            }
+        let extensions: Vec<&str> = steps.iter().filter_map(extension).collect();
+        let changes = changes(steps, self.database());
+        if extensions.is_empty() {
+            self.change(changes).await?;
+            return Ok(Vec::new());
         }
-        if !changes.is_empty() {
-            let outcome = self.run(changes).await;
-            outcome.map_err(|kind| {
-                self.error(kind, format!("granting rights in {}", self.database()))
-            })?;
+        let all = changes.iter().cloned().chain(creating(&extensions));
+        if self.run(all).await.is_ok() {
+            return Ok(Vec::new());
         }
-        self.create_extensions(&extensions).await
+        self.change(changes).await?;
+        self.create_each(&extensions).await
     }
 
-    /// All at once; where that fails, one by one, to know which.
-    async fn create_extensions(&mut self, extensions: &[&str]) -> Result<Vec<Failure>, Error> {
-        if extensions.is_empty() {
-            return Ok(Vec::new());
+    async fn change(&mut self, changes: Vec<Sql>) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
         }
-        if extensions.len() > 1 && self.run(creating(extensions)).await.is_ok() {
-            return Ok(Vec::new());
-        }
+        let outcome = self.run(changes).await;
+        outcome.map_err(|kind| self.error(kind, format!("granting rights in {}", self.database())))
+    }
+
+    async fn create_each(&mut self, extensions: &[&str]) -> Result<Vec<Failure>, Error> {
         let mut failures = Vec::new();
         for extension in extensions {
             let Err(kind) = self.run(creating(&[extension])).await else {
@@ -70,6 +64,37 @@ impl Session {
         }
         Ok(failures)
     }
+}
+
+fn extension(step: &DatabaseStep) -> Option<&str> {
+    match step {
+        DatabaseStep::CreateExtension { extension } => Some(extension),
+        DatabaseStep::Grant { .. } | DatabaseStep::CreateSystemFunction { .. } => None,
+    }
+}
+
+/// Rights, then functions: those of one schema together.
+fn changes(steps: &[DatabaseStep], database: &str) -> Vec<Sql> {
+    let mut statements = Vec::new();
+    let mut functions: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+    for step in steps {
+        match step {
+            DatabaseStep::Grant { role, grants } => {
+                statements.extend(granting(role, grants, database));
+            }
+            DatabaseStep::CreateExtension { .. } => {}
+            DatabaseStep::CreateSystemFunction {
+                schema,
+                name,
+                value,
+            } => functions.entry(schema).or_default().push((name, value)),
+        }
+    }
+    let functions = functions
+        .into_iter()
+        .flat_map(|(schema, functions)| system_functions(schema, &functions));
+    statements.extend(functions);
+    statements
 }
 
 /// In schema `public`, unless the extension insists on another; our own search path has none.
@@ -124,24 +149,27 @@ fn in_public(name: &str) -> Sql {
     sql!("public.{name}", name = Ident(name))
 }
 
-/// The function's schema is closed to all but readers, whoever made it.
-fn system_function(schema: &str, name: &str, value: &str) -> Vec<Sql> {
-    let body = format!("{FUNCTION_BODY}{}", Literal(value));
+/// The functions' schema is closed to all but readers, whoever made it.
+fn system_functions(schema: &str, functions: &[(&str, &str)]) -> Vec<Sql> {
     let schema = Ident(schema);
-    let function = sql!("{schema}.{name}()", schema = schema, name = Ident(name));
-    vec![
+    let function = |name| sql!("{schema}.{name}()", schema = schema, name = Ident(name));
+    let mut statements = vec![
         sql!("CREATE SCHEMA IF NOT EXISTS {schema}", schema = schema),
         sql!("REVOKE ALL ON SCHEMA {schema} FROM PUBLIC", schema = schema),
         sql!("GRANT USAGE ON SCHEMA {schema} TO PUBLIC", schema = schema),
-        sql!(
+    ];
+    for (name, value) in functions {
+        let body = format!("{FUNCTION_BODY}{}", Literal(value));
+        statements.push(sql!(
             "CREATE OR REPLACE FUNCTION {function} RETURNS text LANGUAGE sql IMMUTABLE \
              PARALLEL SAFE AS {body}",
-            function = function.clone(),
+            function = function(name),
             body = Literal(&body),
-        ),
-        sql!(
-            "GRANT EXECUTE ON FUNCTION {function} TO PUBLIC",
-            function = function
-        ),
-    ]
+        ));
+    }
+    statements.push(sql!(
+        "GRANT EXECUTE ON FUNCTION {functions} TO PUBLIC",
+        functions = List(functions.iter().map(|(name, _)| function(name)).collect()),
+    ));
+    statements
 }

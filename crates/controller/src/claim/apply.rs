@@ -37,7 +37,7 @@ pub(super) async fn apply(
     inputs: &Inputs,
     admin: &Dsn,
     session: Session,
-    proves: bool,
+    checks: bool,
 ) -> Result<Outcome, Error> {
     let context = &scope.context;
     let database = observe::database(claim, inputs.choice.mode, admin)?;
@@ -53,7 +53,7 @@ pub(super) async fn apply(
         target,
         happenings: Vec::new(),
     };
-    let outcome = pass.run(&mut session, proves).await?;
+    let outcome = pass.run(&mut session, checks).await?;
     // The lock goes with the session; that it was not freed politely undoes nothing.
     if let Err(err) = session.unlock().await {
         tracing::debug!(error = crate::error::chain(&err), "lock not freed");
@@ -77,7 +77,7 @@ pub(super) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    async fn run(&mut self, session: &mut Locked, proves: bool) -> Result<Outcome, Error> {
+    async fn run(&mut self, session: &mut Locked, checks: bool) -> Result<Outcome, Error> {
         let wishes = &self.inputs.wishes;
         let found = publish::read(
             &self.context.client,
@@ -91,7 +91,7 @@ impl Pass<'_> {
         // What was edited since it was recorded is believed only after it logged in.
         let is_touched = version != recorded.secret_resource_version.as_ref();
         let (published, credential) = match &found {
-            Some(found) if proves || is_touched => {
+            Some(found) if checks || is_touched => {
                 observe::prove(self.context, wishes, &found.stored, &self.target).await?
             }
             Some(found) => (
@@ -119,7 +119,7 @@ impl Pass<'_> {
         };
         observe::check_take_over(wishes, self.target.database, &observed)?;
         let made_database = self.structure(session, &observed).await?;
-        let contents = self.contents(session, made_database).await?;
+        let contents = self.contents(session, made_database, checks).await?;
         let published = self
             .credential(session, &observed, found, credential)
             .await?;
@@ -206,27 +206,29 @@ impl Pass<'_> {
             .is_some_and(|status| status.server.is_some())
     }
 
-    /// Rights, extensions and functions. An adopted database is somebody else's to change too, so
-    /// it is compared each time; one of our own only when the claim changed.
+    /// Rights, extensions and functions: compared when the claim changed, and in an adopted
+    /// database, which is somebody else's to change too, at every check.
     async fn contents(
         &mut self,
         session: &mut Locked,
         made_database: bool,
-    ) -> Result<ContentsPlan, Error> {
+        checks: bool,
+    ) -> Result<Option<ContentsPlan>, Error> {
         let wishes = &self.inputs.wishes;
         let is_new = made_database || self.is_unsettled();
-        if wishes.mode == Mode::Create && !is_new {
-            return Ok(ContentsPlan::default());
+        let is_due = checks && wishes.mode == Mode::Adopt;
+        if !is_new && !is_due {
+            return Ok(None);
         }
         if wishes.mode == Mode::Adopt {
-            return contents(session, wishes).await;
+            return contents(session, wishes).await.map(Some);
         }
         let mut inside = self
             .context
             .admins
             .acquire(&self.target.admin_dsn())
             .await?;
-        contents(&mut inside, wishes).await
+        contents(&mut inside, wishes).await.map(Some)
     }
 
     fn is_unsettled(&self) -> bool {
@@ -365,7 +367,7 @@ impl Pass<'_> {
         &mut self,
         session: &mut Locked,
         observed: Observed,
-        contents: ContentsPlan,
+        contents: Option<ContentsPlan>,
         published: Published,
         made_database: bool,
     ) -> Result<Outcome, Error> {
@@ -404,8 +406,7 @@ impl Pass<'_> {
             address: self.target.admin.address.clone(),
             database: self.target.database.clone(),
             database_created: made_database,
-            missing_extensions: contents.missing_extensions,
-            unreachable_objects: contents.unreachable_objects,
+            contents,
             former_roles: former_left(wishes, &catalog, &retired),
             retired,
             due,

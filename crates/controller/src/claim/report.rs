@@ -12,6 +12,7 @@ use engine::{
     ErrorClass,
     address::Address,
     catalog::Session,
+    decide::ContentsPlan,
     names::{DatabaseName, Login},
     place::Place,
     rotation::{Cause, Step},
@@ -43,8 +44,8 @@ pub(super) struct Outcome {
     pub database: DatabaseName,
     /// Whether this pass made the database.
     pub database_created: bool,
-    pub missing_extensions: Vec<String>,
-    pub unreachable_objects: Vec<String>,
+    /// What was found inside the database; `None` where nobody looked.
+    pub contents: Option<ContentsPlan>,
     /// Earlier owner roles of which a login is still on the server.
     pub former_roles: Vec<String>,
     /// Logins that this pass made unusable.
@@ -367,34 +368,37 @@ fn set_conditions(
 ) {
     let generation = claim.metadata.generation;
     let all = &mut status.conditions;
-    let mut set = |type_, reason: &str, message: String| {
-        conditions::set(all, type_, true, reason, message, generation, now);
-    };
-    set(Type::Ready, reason::AVAILABLE, message::READY.to_owned());
-    set(Type::Synced, reason::AVAILABLE, message::SYNCED.to_owned());
-    let optional = [
-        (Type::ConnectionIssue, None),
-        (
-            Type::Rotating,
-            outcome.published.deferred.as_ref().map(deferred),
-        ),
-        (Type::Paused, inputs.wishes.timing.is_paused.then(paused)),
-        (Type::Degraded, degraded(outcome)),
-        (
-            Type::FieldsIgnored,
-            ignored_fields(claim, inputs, &outcome.database).map(|text| (reason::NO_EFFECT, text)),
-        ),
-        (Type::NeedsMigrate, needs_migrate(claim, inputs)),
-        (Type::Insecure, insecure(claim)),
-    ];
-    for (type_, said) in optional {
-        match said {
-            Some((reason, message)) => {
-                conditions::set(all, type_, true, reason, message, generation, now);
-            }
-            None => conditions::clear(all, type_),
+    let mut say = |type_, said: Option<(&'static str, String)>| match said {
+        Some((reason, message)) => {
+            conditions::set(all, type_, true, reason, message, generation, now);
         }
+        None => conditions::clear(all, type_),
+    };
+    say(
+        Type::Ready,
+        Some((reason::AVAILABLE, message::READY.to_owned())),
+    );
+    say(
+        Type::Synced,
+        Some((reason::AVAILABLE, message::SYNCED.to_owned())),
+    );
+    say(Type::ConnectionIssue, None);
+    say(
+        Type::Rotating,
+        outcome.published.deferred.as_ref().map(deferred),
+    );
+    say(Type::Paused, inputs.wishes.timing.is_paused.then(paused));
+    // Where nobody looked inside the database, what was found there before still stands.
+    if let Some(contents) = &outcome.contents {
+        say(Type::Degraded, degraded(contents));
     }
+    let ignored = ignored_fields(claim, inputs, &outcome.database);
+    say(
+        Type::FieldsIgnored,
+        ignored.map(|text| (reason::NO_EFFECT, text)),
+    );
+    say(Type::NeedsMigrate, needs_migrate(claim, inputs));
+    say(Type::Insecure, insecure(claim));
 }
 
 fn deferred(deferred: &Deferred) -> (&'static str, String) {
@@ -433,18 +437,18 @@ fn paused() -> (&'static str, String) {
     )
 }
 
-fn degraded(outcome: &Outcome) -> Option<(&'static str, String)> {
-    if !outcome.missing_extensions.is_empty() {
+fn degraded(contents: &ContentsPlan) -> Option<(&'static str, String)> {
+    if !contents.missing_extensions.is_empty() {
         let message = format!(
             "extensions that the server does not have, or the admin may not create: {}",
-            outcome.missing_extensions.join(", ")
+            contents.missing_extensions.join(", ")
         );
         return Some((reason::EXTENSIONS_MISSING, message));
     }
-    (!outcome.unreachable_objects.is_empty()).then(|| {
+    (!contents.unreachable_objects.is_empty()).then(|| {
         let message = format!(
             "the admin can't grant rights on objects of other owners: {}",
-            outcome.unreachable_objects.join(", ")
+            contents.unreachable_objects.join(", ")
         );
         (reason::RIGHTS_MISSING, message)
     })
