@@ -245,3 +245,14 @@ async fn admit(stage: &Stage) -> Result<()> {
     })
     .await
 }
+
+/// Waits until the server's status counts so many databases: it is written now and then only.
+pub(super) async fn counted(stage: &Stage, databases: usize) -> Result<()> {
+    let servers = Api::<DatabaseServer>::all(stage.client.clone());
+    let databases = i64::try_from(databases)?;
+    wait_for("the DatabaseServer to count its databases", async || {
+        let status = servers.get(SERVER).await?.status.unwrap_or_default();
+        Ok((status.databases == Some(databases)).then_some(()))
+    })
+    .await
+}

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use testkit::control_plane::Request;
 
-use super::batch::{Batch, Mode};
+use super::batch::{self, Batch, Mode};
 use super::report::{Aim, Figure, Report, float};
 use super::stage::{Logging, Stage};
 use super::statements::Counts;
@@ -120,6 +120,7 @@ pub(super) async fn run(effort: Effort) -> Result<Report> {
         Mode::ExistingBare,
     );
     creation(&stage, &more).await?;
+    batch::counted(&stage, new.count).await?;
     let all = batch.count + new.count + more.count;
     stage.stop_controller().await?;
     let meter = Meter::start(&stage)?;
@@ -148,7 +149,8 @@ async fn creation(stage: &Stage, batch: &Batch) -> Result<Spent> {
 }
 
 /// Figures per claim. `original` and `aims` are API writes, failing API calls, SQL statements and
-/// connections.
+/// connections. Statements are counted as they were for the original: what `log_statement = all`
+/// logs is one, whatever stands in it. Commands count each of several in one message.
 fn add(
     report: &mut Report,
     event: &str,
@@ -168,7 +170,7 @@ fn add(
     let measured = [
         ("API writes", writes.len()),
         ("failing API calls", failed.len()),
-        ("SQL statements", sql.statements),
+        ("SQL statements", sql.messages),
         ("connections", sql.connections),
     ];
     for (((what, total), original), aim) in measured.into_iter().zip(original).zip(aims) {
@@ -179,7 +181,7 @@ fn add(
         });
     }
     let further = [
-        ("SQL messages (round trips)", sql.messages),
+        ("SQL commands in these statements", sql.statements),
         ("SQL errors", sql.errors),
         ("Events", *events),
         ("API reads", *reads),
