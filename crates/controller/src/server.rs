@@ -40,6 +40,10 @@ pub async fn reconcile(
     scope: Arc<ServerScope>,
 ) -> Result<Action, Infallible> {
     let context = &scope.context;
+    // A count over half a list would be written, and corrected a moment later.
+    for claims in &scope.claims {
+        claims.is_whole().await;
+    }
     let uid = server.uid().unwrap_or_default();
     let now = context.now();
     // The instants are fixed on the clock, so a restart looks at no server that is well.
