@@ -11,7 +11,7 @@ use super::Complaint;
 const UNSHIPPED: [&str; 3] = ["db-controller-testkit", "xtask", "db-controller-tests"];
 
 /// A crate and direct dependencies that it must not have.
-const FORBIDDEN: [(&str, &[&str]); 4] = [
+const FORBIDDEN: [(&str, &[&str]); 5] = [
     (
         "db-controller-api",
         &["tokio", "sqlx", "mongodb", "reqwest"],
@@ -25,6 +25,16 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
         &["kube", "k8s-openapi", "mongodb", "db-controller-core"],
     ),
     ("db-controller-core", &["sqlx", "mongodb"]),
+    (
+        "db-controller-hotload",
+        &[
+            "kube",
+            "k8s-openapi",
+            "sqlx",
+            "db-controller-api",
+            "db-controller-core",
+        ],
+    ),
 ];
 
 /// Asked for by the project's owner: each is a direct dependency of a shipped crate.

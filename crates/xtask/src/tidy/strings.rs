@@ -24,6 +24,7 @@ const RULES: [Rule; 4] = [
             "crates/postgres/src/verifier.rs",
             "crates/postgres/src/connect.rs",
             "crates/controller/src/publish.rs",
+            "crates/hotload/src/follow/contents.rs",
             "crates/testkit/",
             "crates/xtask/src/up.rs",
             "crates/xtask/src/bench/stage.rs",
