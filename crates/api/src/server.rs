@@ -143,6 +143,11 @@ pub struct ServerPolicy {
     pub allow_super_user: bool,
     #[serde(default)]
     pub allow_replication: bool,
+    /// Extensions that claims may list although only a superuser may create them. Extensions that
+    /// PostgreSQL trusts, and those of `defaults` and of the configuration, need no mention.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub extensions: Vec<String>,
 }
 
 /// What the controller last saw.

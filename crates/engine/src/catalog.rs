@@ -107,6 +107,8 @@ pub struct Extension {
     pub is_installed: bool,
     /// Whether the admin may create it: a superuser, or trusted with CREATE on the database.
     pub can_install: bool,
+    /// Whether anybody with CREATE on the database could create it.
+    pub is_trusted: bool,
 }
 
 /// One right of the owner role on what was there before it.

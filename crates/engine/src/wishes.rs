@@ -67,6 +67,8 @@ pub struct Wishes {
     pub extensions: Vec<String>,
     /// Whether the claim itself listed them: then a missing one is reported.
     pub are_extensions_explicit: bool,
+    /// What a superuser's power may create for this claim; `None` where the admin is the tenant's.
+    pub permitted_extensions: Option<Vec<String>>,
     /// `schema`, `name`, `value` of each system function (compatibility 8.5).
     pub system_functions: Vec<SystemFunction>,
     pub wants_replication: bool,

@@ -124,7 +124,7 @@ fn extensions_document(extensions: &[String]) -> Sql {
     sql!(
         "(
     WITH available AS MATERIALIZED (
-      SELECT v.name, NOT v.superuser OR r.rolsuper
+      SELECT v.name, NOT v.superuser OR v.trusted AS is_trusted, NOT v.superuser OR r.rolsuper
         OR v.trusted AND has_database_privilege(current_database(), 'CREATE') AS can_install
       FROM pg_available_extensions() AS a
         JOIN pg_available_extension_versions() AS v
@@ -132,10 +132,13 @@ fn extensions_document(extensions: &[String]) -> Sql {
         JOIN pg_roles r ON r.rolname = current_user
     )
     SELECT coalesce(json_object_agg(name, json_build_object(
-      'is_installed', is_installed, 'can_install', can_install)), '{{}}')
+      'is_installed', is_installed, 'can_install', can_install, 'is_trusted', is_trusted)), '{{}}')
     FROM (
-      SELECT w.name, e.oid IS NOT NULL AS is_installed, CASE WHEN e.oid IS NOT NULL THEN true
-        ELSE (SELECT a.can_install FROM available a WHERE a.name = w.name) END AS can_install
+      SELECT w.name, e.oid IS NOT NULL AS is_installed,
+        CASE WHEN e.oid IS NOT NULL THEN true
+          ELSE (SELECT a.can_install FROM available a WHERE a.name = w.name) END AS can_install,
+        CASE WHEN e.oid IS NOT NULL THEN true
+          ELSE (SELECT a.is_trusted FROM available a WHERE a.name = w.name) END AS is_trusted
       FROM unnest({wanted}) AS w (name) LEFT JOIN pg_extension e ON e.extname = w.name
     ) AS found
     WHERE can_install IS NOT NULL)",
@@ -168,6 +171,7 @@ struct ExtensionAnswer(#[serde(with = "ExtensionFields")] Extension);
 struct ExtensionFields {
     is_installed: bool,
     can_install: bool,
+    is_trusted: bool,
 }
 
 impl Answer {

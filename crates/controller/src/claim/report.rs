@@ -440,7 +440,7 @@ fn paused() -> (&'static str, String) {
 fn degraded(contents: &ContentsPlan) -> Option<(&'static str, String)> {
     if !contents.missing_extensions.is_empty() {
         let message = format!(
-            "extensions that the server does not have, or the admin may not create: {}",
+            "extensions that the server does not have, the admin may not create, or the server's policy does not permit: {}",
             contents.missing_extensions.join(", ")
         );
         return Some((reason::EXTENSIONS_MISSING, message));

@@ -1,7 +1,7 @@
 //! What stands inside the claim's database: rights, extensions, system functions.
 
 use crate::{
-    catalog::Contents,
+    catalog::{Contents, Extension},
     step::DatabaseStep,
     wishes::{Mode, Wishes},
 };
@@ -10,7 +10,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContentsPlan {
     pub steps: Vec<DatabaseStep>,
-    /// Extensions that the claim listed and the server does not have, or the admin may not create.
+    /// Extensions that the claim listed and that the server does not have, the admin may not
+    /// create, or the server's policy does not permit.
     pub missing_extensions: Vec<String>,
     /// Objects whose owner the admin can't act for.
     pub unreachable_objects: Vec<String>,
@@ -33,7 +34,7 @@ pub fn contents(wishes: &Wishes, contents: &Contents) -> ContentsPlan {
     for name in &wishes.extensions {
         match contents.extensions.get(name) {
             Some(extension) if extension.is_installed => {}
-            Some(extension) if extension.can_install => {
+            Some(extension) if extension.can_install && is_permitted(wishes, name, extension) => {
                 plan.steps.push(DatabaseStep::CreateExtension {
                     extension: name.clone(),
                 });
@@ -53,4 +54,9 @@ pub fn contents(wishes: &Wishes, contents: &Contents) -> ContentsPlan {
         }
     }
     plan
+}
+
+fn is_permitted(wishes: &Wishes, name: &String, extension: &Extension) -> bool {
+    let permitted = wishes.permitted_extensions.as_ref();
+    extension.is_trusted || permitted.is_none_or(|permitted| permitted.contains(name))
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::{
-    catalog::{Database, Role, Session},
+    catalog::{Contents, Database, Extension, Role, Session},
     mark::Mark,
     names::{Login, RoleName},
     observed::Proof,
@@ -311,17 +311,11 @@ fn a_login_that_another_controller_may_still_publish_is_not_retired() {
 
 #[test]
 fn extensions_are_installed_where_available_and_missed_only_when_listed() {
-    use crate::catalog::{Contents, Extension};
-
-    let extension = |is_installed, can_install| Extension {
-        is_installed,
-        can_install,
-    };
     let found = Contents {
         extensions: BTreeMap::from([
-            ("citext".to_owned(), extension(false, true)),
-            ("hstore".to_owned(), extension(true, true)),
-            ("postgis".to_owned(), extension(false, false)),
+            extension("citext", [false, true, true]),
+            extension("hstore", [true, true, true]),
+            extension("postgis", [false, false, false]),
         ]),
         ..Contents::default()
     };
@@ -331,6 +325,41 @@ fn extensions_are_installed_where_available_and_missed_only_when_listed() {
     assert_eq!((plan.steps.len(), plan.missing_extensions.len()), (1, 0));
     wishes.are_extensions_explicit = true;
     assert_eq!(contents(&wishes, &found).missing_extensions, ["postgis"]);
+}
+
+#[test]
+fn row_28_a_superusers_power_makes_only_what_the_servers_operator_permits() {
+    let mut wishes = wishes(Mode::Create);
+    wishes.extensions = ["citext", "pg_cron"].map(str::to_owned).to_vec();
+    wishes.are_extensions_explicit = true;
+    let found = Contents {
+        extensions: BTreeMap::from([
+            extension("citext", [false, true, true]),
+            extension("pg_cron", [false, true, false]),
+        ]),
+        ..Contents::default()
+    };
+    let missing = |permitted: Option<&[&str]>| {
+        let permitted = permitted.map(|names| names.iter().map(ToString::to_string).collect());
+        let wishes = Wishes {
+            permitted_extensions: permitted,
+            ..wishes.clone()
+        };
+        contents(&wishes, &found).missing_extensions
+    };
+    assert_eq!(missing(Some(&[])), ["pg_cron"]);
+    assert_eq!(missing(Some(&["pg_cron"])), [""; 0]);
+    assert_eq!(missing(None), [""; 0], "the admin is the tenant's own");
+}
+
+fn extension(name: &str, facts: [bool; 3]) -> (String, Extension) {
+    let [is_installed, can_install, is_trusted] = facts;
+    let extension = Extension {
+        is_installed,
+        can_install,
+        is_trusted,
+    };
+    (name.to_owned(), extension)
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl Wishes {
             former_roles,
             timing: timing::timing(claim, config, defaults)?,
             are_extensions_explicit: listed.is_some(),
+            permitted_extensions: permitted_extensions(&choice.place, config),
             extensions: listed
                 .or_else(listed_by_server)
                 .unwrap_or_else(|| config.default_extensions.clone()),
@@ -94,6 +95,16 @@ pub fn deletes(claim: &DatabaseClaim, server: Option<&Defaults>) -> bool {
     let own = claim.spec.reclaim_policy.as_deref();
     let inherited = server.and_then(|server| server.reclaim_policy.as_deref());
     own.or(inherited).unwrap_or(RETAIN) != RETAIN
+}
+
+/// On a server, its operator's lists: an extension may open the machine to whoever uses it.
+fn permitted_extensions(place: &Place, config: &Config) -> Option<Vec<String>> {
+    let Place::Server(server) = place else {
+        return None;
+    };
+    let lists = [&server.policy.extensions, &config.default_extensions];
+    let lists = lists.into_iter().chain(&server.defaults.extensions);
+    Some(lists.flatten().cloned().collect())
 }
 
 /// Replication needs the consent of a server; an adopted database is the tenant's own.

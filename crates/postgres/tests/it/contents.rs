@@ -115,6 +115,7 @@ async fn row_27_extensions_come_where_the_server_has_them_and_the_rest_is_report
         assert!(found["plpgsql"].is_installed);
         assert!(!found["citext"].is_installed && found["citext"].can_install);
         assert_eq!(found["pg_stat_statements"].can_install, is_superuser);
+        assert!(found["citext"].is_trusted && !found["pg_stat_statements"].is_trusted);
         assert!(!found.contains_key(&unknown));
 
         let create = |extension: &String| DatabaseStep::CreateExtension {

@@ -55,6 +55,7 @@ pub(crate) fn wishes(mode: Mode) -> Wishes {
         },
         extensions: Vec::new(),
         are_extensions_explicit: false,
+        permitted_extensions: None,
         system_functions: Vec::new(),
         wants_replication: false,
         password: Policy::Complex { length: 15 },
