@@ -171,9 +171,10 @@ pub fn dsn_holds_password(dsn: &str) -> bool {
 /// The DSN as it may be stored in a status: without its password.
 pub fn without_password(dsn: &str) -> Option<String> {
     let parsed = PartialDsn::parse(dsn).ok()?;
-    let Some(password) = &parsed.password else {
+    // The passphrase of a client's key is one too.
+    if parsed.password.is_none() && !dsn.contains("sslpassword") {
         return Some(dsn.trim().to_owned());
-    };
+    }
     let hosts = parsed
         .resolved_endpoints()
         .iter()
@@ -183,7 +184,9 @@ pub fn without_password(dsn: &str) -> Option<String> {
     let login = parsed.user.unwrap_or_default();
     let database = parsed.database.unwrap_or_default();
     let redacted = format!("postgres://{login}@{hosts}/{database}");
-    (!redacted.contains(password.expose_secret())).then_some(redacted)
+    let password = parsed.password.as_ref().map(ExposeSecret::expose_secret);
+    let is_told = password.is_some_and(|password| redacted.contains(password));
+    (!is_told).then_some(redacted)
 }
 
 fn ca_bundle(secret: &SecretData) -> Option<String> {
@@ -299,6 +302,8 @@ mod tests {
     fn a_stored_dsn_has_no_password() {
         let stored = without_password("postgres://root:hunter2@h:5433/shop?sslmode=disable");
         assert_eq!(stored.as_deref(), Some("postgres://root@h:5433/shop"));
+        let stored = without_password("postgres://root@h/shop?sslpassword=hunter2");
+        assert_eq!(stored.as_deref(), Some("postgres://root@h:5432/shop"));
         assert!(dsn_holds_password("host=h password=hunter2"));
     }
 }

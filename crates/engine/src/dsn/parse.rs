@@ -14,8 +14,13 @@ pub enum Error {
     UnknownForm,
     #[error("the DSN's {part} is not valid percent-encoded text")]
     Encoding { part: &'static str },
-    #[error("the DSN has an unfinished quote after {keyword}=")]
-    UnfinishedQuote { keyword: String },
+    #[error("the DSN has an unfinished quote")]
+    UnfinishedQuote,
+    #[error(
+        "a parameter of the DSN has no valid name; quote values that hold spaces, and \
+         percent-encode = and & in a URI"
+    )]
+    Keyword,
     #[error(
         "the DSN's sslmode is unknown; use disable, allow, prefer, require, verify-ca or verify-full"
     )]
@@ -44,14 +49,20 @@ pub struct PartialDsn {
 }
 
 /// Parameters that name a file of the reader's own file system, or a secret: never passed on.
-const LOCAL_PARAMETERS: [&str; 7] = [
+const LOCAL_PARAMETERS: [&str; 13] = [
     "sslrootcert",
     "sslcert",
     "sslkey",
     "sslpassword",
     "sslcrl",
+    "sslcrldir",
+    "sslkeylogfile",
     "passfile",
     "service",
+    "servicefile",
+    "scram_client_key",
+    "scram_server_key",
+    "oauth_client_secret",
 ];
 
 impl PartialDsn {
@@ -93,6 +104,10 @@ impl PartialDsn {
                 self.ssl_mode = Some(value.parse().map_err(|_| Error::SslMode)?);
             }
             local if LOCAL_PARAMETERS.contains(&local) => {}
+            // Half a password, where a value with a space has no quotes around it.
+            other if other.is_empty() || !other.chars().all(is_of_keyword) => {
+                return Err(Error::Keyword);
+            }
             other => self.parameters.push((other.to_owned(), value)),
         }
         Ok(())
@@ -121,6 +136,10 @@ impl PartialDsn {
         }
         Ok(())
     }
+}
+
+fn is_of_keyword(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-.[]".contains(c)
 }
 
 fn non_empty(value: String) -> Option<String> {
@@ -196,7 +215,7 @@ fn parse_keywords(text: &str) -> Result<PartialDsn, Error> {
     let mut rest = text;
     while !rest.is_empty() {
         let (keyword, tail) = rest.split_once('=').ok_or(Error::UnknownForm)?;
-        let (value, tail) = parse_value(keyword, tail.trim_start())?;
+        let (value, tail) = parse_value(tail.trim_start())?;
         match keyword.trim() {
             "host" | "hostaddr" if hosts.is_empty() => hosts = value,
             "hostaddr" => {}
@@ -212,7 +231,7 @@ fn parse_keywords(text: &str) -> Result<PartialDsn, Error> {
 }
 
 /// One value, plain or in single quotes, with backslash escapes; returns it and what follows.
-fn parse_value<'a>(keyword: &str, text: &'a str) -> Result<(String, &'a str), Error> {
+fn parse_value(text: &str) -> Result<(String, &str), Error> {
     let quoted = text.starts_with('\'');
     let mut value = String::new();
     let mut chars = text.char_indices().skip(usize::from(quoted));
@@ -231,9 +250,7 @@ fn parse_value<'a>(keyword: &str, text: &'a str) -> Result<(String, &'a str), Er
         }
     }
     if quoted {
-        return Err(Error::UnfinishedQuote {
-            keyword: keyword.trim().to_owned(),
-        });
+        return Err(Error::UnfinishedQuote);
     }
     Ok((value, ""))
 }
