@@ -1,4 +1,7 @@
 //! Turns a password into what a server stores of it, so that no plaintext is ever in a statement.
+//! A server that logs statements logs the verifier: PostgreSQL takes it only as a part of the
+//! statement, and only a superuser may switch the log off for it. It is what the server keeps in
+//! `pg_authid` as well; nobody can log in with it.
 //! One of the few places where a password is a plain text for the length of a line.
 
 use postgres_protocol::password::scram_sha_256;
