@@ -67,8 +67,9 @@ fn renames(wishes: &Wishes, catalog: &Catalog) -> Result<bool, Refusal> {
     }
 }
 
-/// The test for taking over what the original made (compatibility 8.8): nothing is marked yet, its
-/// Secret logs in and names a member of the owner role, and status agrees on login and database.
+/// The test for taking over what the original made (compatibility 8.8): nothing is marked yet, or
+/// only by a pass of this claim that was cut short, its Secret logs in and names a member of the
+/// owner role, and status agrees on login and database.
 pub fn is_take_over(wishes: &Wishes, database: &DatabaseName, observed: &Observed) -> bool {
     let Some(login) = &observed.login else {
         return false;
@@ -80,15 +81,16 @@ pub fn is_take_over(wishes: &Wishes, database: &DatabaseName, observed: &Observe
             .iter()
             .any(|name| name == wishes.role.as_str())
     });
-    let is_unmarked = roles
+    let mine = wishes.claim.mark();
+    let is_no_others = roles
         .get(wishes.role.as_str())
-        .is_some_and(|owner| owner.mark().is_none());
+        .is_some_and(|owner| owner.mark().is_none_or(|mark| mark.same_claim(&mine)));
     observed.published == Proof::Works
         && recorded.current_login.as_deref() == Some(login.as_str())
         && recorded.database.as_deref() == Some(database.as_str())
         && wishes.logins().contains(login.as_str())
         && is_member
-        && is_unmarked
+        && is_no_others
 }
 
 fn check_role(name: &str, role: &Role, mine: &Mark, may_take_over: bool) -> Result<(), Refusal> {
