@@ -22,6 +22,16 @@ pub enum Error {
     },
     #[error("{what} must not contain control characters")]
     ControlCharacter { what: &'static str },
+    #[error(
+        "{what} is {name}, which PostgreSQL keeps for itself: none, public and all that begins with pg_"
+    )]
+    Reserved { what: &'static str, name: String },
+}
+
+/// What `CREATE ROLE` refuses (manual, section CREATE ROLE, and `IsReservedName`): exactly so
+/// spelled, for names are quoted.
+fn is_reserved_role(name: &str) -> bool {
+    name.starts_with("pg_") || matches!(name, "none" | "public")
 }
 
 fn checked(what: &'static str, name: String, limit: usize) -> Result<String, Error> {
@@ -41,8 +51,16 @@ fn checked(what: &'static str, name: String, limit: usize) -> Result<String, Err
     Ok(name)
 }
 
+fn checked_role(what: &'static str, name: String, limit: usize) -> Result<String, Error> {
+    let name = checked(what, name, limit)?;
+    if is_reserved_role(&name) {
+        return Err(Error::Reserved { what, name });
+    }
+    Ok(name)
+}
+
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $limit:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $limit:expr, $check:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
@@ -57,7 +75,7 @@ macro_rules! name {
             type Error = Error;
 
             fn try_from(name: String) -> Result<Self, Error> {
-                checked($what, name, $limit).map(Self)
+                $check($what, name, $limit).map(Self)
             }
         }
 
@@ -81,19 +99,22 @@ name!(
     /// A database on a server.
     DatabaseName,
     "the database name",
-    MAX_IDENTIFIER_BYTES
+    MAX_IDENTIFIER_BYTES,
+    checked
 );
 name!(
     /// The owner role of a claim: cannot log in, owns every object.
     RoleName,
     "the owner role name (userName)",
-    MAX_IDENTIFIER_BYTES - LOGIN_SUFFIX_BYTES
+    MAX_IDENTIFIER_BYTES - LOGIN_SUFFIX_BYTES,
+    checked_role
 );
 name!(
     /// A role that can log in.
     Login,
     "the login name",
-    MAX_IDENTIFIER_BYTES
+    MAX_IDENTIFIER_BYTES,
+    checked
 );
 
 /// The two logins of a claim, `<owner role>_a` and `<owner role>_b`, that take turns.
@@ -143,6 +164,17 @@ mod tests {
         );
         assert!(DatabaseName::try_from("").is_err());
         assert!(DatabaseName::try_from("a\0b").is_err());
+    }
+
+    #[test]
+    fn a_role_name_that_the_server_keeps_for_itself_is_refused() {
+        for name in ["pg_clerk", "none", "public"] {
+            let err = RoleName::try_from(name).unwrap_err();
+            assert!(matches!(err, Error::Reserved { .. }), "{err}");
+        }
+        for name in ["PG_clerk", "None", "publican", "clerk_pg_"] {
+            assert!(RoleName::try_from(name).is_ok(), "{name}");
+        }
     }
 
     #[test]
