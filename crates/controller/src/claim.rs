@@ -53,10 +53,12 @@ pub async fn reconcile(claim: Arc<DatabaseClaim>, scope: Arc<Scope>) -> Result<A
         generation = claim.metadata.generation,
     );
     let timer = scope.context.metrics.reconcile.start(KIND);
+    // Thousands of claims can wait at once, for caches or for a server. What they will need once
+    // they go on is boxed here and below, so that a waiting claim is a small one.
     let action = if claim.metadata.deletion_timestamp.is_some() {
-        delete::reconcile(&claim, &scope).instrument(span).await
+        Box::pin(delete::reconcile(&claim, &scope).instrument(span)).await
     } else {
-        pass(&claim, &scope).instrument(span).await
+        Box::pin(pass(&claim, &scope).instrument(span)).await
     };
     drop(timer);
     Ok(action)
@@ -77,7 +79,7 @@ async fn pass(claim: &DatabaseClaim, scope: &Scope) -> Action {
                     return Action::requeue(schedule::until(now, until));
                 }
                 Agenda::Work { checks } => {
-                    let outcome = work(claim, scope, &inputs, checks).await;
+                    let outcome = Box::pin(work(claim, scope, &inputs, checks)).await;
                     let pause = pause(context, &uid, &outcome);
                     let rest = pause.map(|pause| {
                         inputs.rest(claim, scope, schedule::after(context.now(), pause))
@@ -90,7 +92,7 @@ async fn pass(claim: &DatabaseClaim, scope: &Scope) -> Action {
         Err(err) => Err(err),
     };
     let action = next(claim, scope, &uid, &outcome);
-    report::report(claim, scope, outcome).await;
+    Box::pin(report::report(claim, scope, outcome)).await;
     action
 }
 
@@ -116,8 +118,8 @@ async fn work(
     checks: bool,
 ) -> Result<Outcome, Error> {
     let context = &scope.context;
-    ensure_finalizer(claim, scope).await?;
-    let admin = admin::dsn(context, claim, &inputs.choice.place).await?;
+    Box::pin(ensure_finalizer(claim, scope)).await?;
+    let admin = Box::pin(admin::dsn(context, claim, &inputs.choice.place)).await?;
     let connections = inputs.connections(&context.config.load());
     let waiting = Instant::now();
     let permit = context
@@ -134,9 +136,11 @@ async fn work(
     let working = Instant::now();
     // The circuit learns from the admin's own connection only: what a tenant does to its database
     // or logins must not look like a dead server.
-    let session = context.admins.acquire(&admin).await.map_err(Error::from);
+    let session = Box::pin(context.admins.acquire(&admin))
+        .await
+        .map_err(Error::from);
     permit.learn(&session);
-    let pass = apply::apply(claim, scope, inputs, &admin, session?, checks);
+    let pass = Box::pin(apply::apply(claim, scope, inputs, &admin, session?, checks));
     let outcome = tokio::time::timeout(LONGEST_PASS, pass).await;
     let outcome = outcome.unwrap_or(Err(Error::TooLong {
         limit: LONGEST_PASS,

@@ -67,6 +67,13 @@ where
     }
 }
 
+/// Objects in one answer of the first list. The largest answer decides how much memory the process
+/// keeps for good: the allocator rarely gives back what was used once.
+const PAGE: u32 = 100;
+
+/// What `kubectl apply` remembers: a second copy of the object, which nobody here reads.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Watches one kind into a cache. The stream gives what was touched, deleted objects too, and must
 /// be polled for the cache to move.
 pub fn cached<K>(api: Api<K>, config: watcher::Config) -> (Cache<K>, Touched<K>)
@@ -76,10 +83,11 @@ where
     let (store, writer) = reflector::store();
     let whole = CancellationToken::new();
     let told = whole.clone();
-    let touched = watcher(api, config)
+    let touched = watcher(api, config.page_size(PAGE))
         .default_backoff()
         .modify(|object| {
             object.managed_fields_mut().clear();
+            object.annotations_mut().remove(LAST_APPLIED);
         })
         .reflect(writer)
         .inspect_ok(move |event| {
