@@ -1,9 +1,13 @@
 //! What a claim brings about: databases, roles, Secrets and rotations, seen from outside.
 
 mod deletion;
+mod hostile;
+mod life;
+mod rename;
 mod rotation;
 mod secret;
 mod server;
 mod source;
+mod take_over;
 
 pub(crate) use source::owned_database;

@@ -9,3 +9,5 @@ mod prober;
 mod restart;
 mod split_brain;
 mod turnover;
+
+pub(crate) use faulty::{Fault, Faulty};

@@ -12,13 +12,13 @@ use testkit::wait::{DEADLINE, wait_for};
 
 /// What happens at the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Kill,
     Freeze,
 }
 
 /// The process, and the file that names the step at which the fault strikes.
-pub(super) struct Faulty<'e> {
+pub(crate) struct Faulty<'e> {
     env: &'e TestEnv,
     options: ControllerOptions,
     workdir: Arc<Workdir>,
@@ -26,7 +26,7 @@ pub(super) struct Faulty<'e> {
 }
 
 impl<'e> Faulty<'e> {
-    pub(super) async fn start(env: &'e TestEnv, fault: Fault) -> Result<Self> {
+    pub(crate) async fn start(env: &'e TestEnv, fault: Fault) -> Result<Self> {
         let workdir = Workdir::new("fault")?;
         let signal = match fault {
             Fault::Kill => "SIGKILL",
@@ -48,25 +48,25 @@ impl<'e> Faulty<'e> {
         })
     }
 
-    pub(super) fn process(&self) -> &ControllerProcess {
+    pub(crate) fn process(&self) -> &ControllerProcess {
         &self.process
     }
 
     /// The next rotation that gets that far meets the fault.
-    pub(super) fn strike_at(&self, step: Step) -> Result<()> {
+    pub(crate) fn strike_at(&self, step: Step) -> Result<()> {
         let name: &str = step.into();
         let whole = self.workdir.write("step.new", name)?;
         std::fs::rename(whole, self.workdir.join("step")).context("name the step")
     }
 
     /// Waits until a controller has killed itself, and starts the next one.
-    pub(super) async fn start_after_death(&mut self) -> Result<()> {
+    pub(crate) async fn start_after_death(&mut self) -> Result<()> {
         let status = self.process.process().exited_within(DEADLINE).await?;
         ensure!(status.code().is_none(), "it ended by itself: {status}");
         self.start_again().await
     }
 
-    pub(super) async fn kill_and_start(&mut self) -> Result<()> {
+    pub(crate) async fn kill_and_start(&mut self) -> Result<()> {
         self.process.kill().await?;
         self.start_again().await
     }
@@ -77,7 +77,7 @@ impl<'e> Faulty<'e> {
     }
 
     /// Waits until the controller has frozen itself.
-    pub(super) async fn frozen(&self) -> Result<()> {
+    pub(crate) async fn frozen(&self) -> Result<()> {
         let path = format!("/proc/{}/stat", self.process.pid());
         wait_for("the controller to freeze", async || {
             let stat = std::fs::read_to_string(&path)?;
