@@ -44,6 +44,50 @@ pub mod annotation {
     pub const FENCE: &str = "persistance.atlas.infoblox.com/fence";
 }
 
+/// What a pod says about its sidecars, and what the webhook says back.
+pub mod pod {
+    /// Label: a DatabaseClaim or DbRoleClaim in the pod's namespace.
+    pub const CLAIM: &str = "persistance.atlas.infoblox.com/claim";
+    /// Label: the class of the controller that injects.
+    pub const CLASS: &str = "persistance.atlas.infoblox.com/class";
+    /// Labels, with [`ENABLED`]: which sidecars are wished.
+    pub const DBPROXY: &str = "persistance.atlas.infoblox.com/dbproxy";
+    pub const DSNEXEC: &str = "persistance.atlas.infoblox.com/dsnexec";
+    /// Label, or annotation for longer names: the Secret with the configuration of dsnexec.
+    pub const DSNEXEC_CONFIG: &str = "persistance.atlas.infoblox.com/dsnexec-config";
+    pub const ENABLED: &str = "enabled";
+
+    /// Annotations that the webhook sets to [`INJECTED`].
+    pub const INJECTED_DBPROXY: &str = "persistance.atlas.infoblox.com/injected-dbproxy";
+    pub const INJECTED_DSNEXEC: &str = "persistance.atlas.infoblox.com/injected-dsnexec";
+    pub const INJECTED: &str = "true";
+    /// Annotation: what the pod should say instead of its deprecated annotations.
+    pub const DEPRECATION_MESSAGES: &str = "persistance.atlas.infoblox.com/deprecation-messages";
+
+    /// Start of the annotations that tune one pod's dbproxy or dsnexec.
+    pub const TUNE_DBPROXY: &str = "persistance.atlas.infoblox.com/dbproxy-";
+    pub const TUNE_DSNEXEC: &str = "persistance.atlas.infoblox.com/dsnexec-";
+
+    /// Annotations from before the labels: names of Secrets, the first with an optional `/key`.
+    pub const OLD_DB_SECRET_PATH: &str = "infoblox.com/db-secret-path";
+    pub const OLD_REMOTE_DB_DSN: &str = "infoblox.com/remote-db-dsn-secret";
+    pub const OLD_DSNEXEC_CONFIG: &str = "infoblox.com/dsnexec-config-secret";
+}
+
+/// A label that a claim must have before it may be deleted.
+pub mod deletion {
+    pub const LABEL: &str = "persistance.atlas.infoblox.com/allow-deletion";
+    pub const ALLOWED: &str = "enabled";
+}
+
+/// Where the webhook is served; registrations of the original name the same paths.
+pub mod webhook_path {
+    pub const MUTATE_POD: &str = "/mutate--v1-pod";
+    pub const CONVERT_POD: &str = "/convert-deprecated-pod";
+    pub const GUARD_CLAIM: &str = "/validate-persistance-atlas-infoblox-com-v1-databaseclaim";
+    pub const GUARD_ROLE_CLAIM: &str = "/validate-persistance-atlas-infoblox-com-v1-dbroleclaim";
+}
+
 /// Keys of the published Secret.
 pub mod secret_key {
     pub const DSN: &str = "dsn.txt";

@@ -11,7 +11,7 @@ use super::Complaint;
 const UNSHIPPED: [&str; 3] = ["db-controller-testkit", "xtask", "db-controller-tests"];
 
 /// A crate and direct dependencies that it must not have.
-const FORBIDDEN: [(&str, &[&str]); 5] = [
+const FORBIDDEN: [(&str, &[&str]); 6] = [
     (
         "db-controller-api",
         &["tokio", "sqlx", "mongodb", "reqwest"],
@@ -24,7 +24,20 @@ const FORBIDDEN: [(&str, &[&str]); 5] = [
         "db-controller-postgres",
         &["kube", "k8s-openapi", "mongodb", "db-controller-core"],
     ),
-    ("db-controller-core", &["sqlx", "mongodb"]),
+    (
+        "db-controller-core",
+        &["sqlx", "mongodb", "db-controller-webhook"],
+    ),
+    (
+        "db-controller-webhook",
+        &[
+            "sqlx",
+            "mongodb",
+            "db-controller-engine",
+            "db-controller-postgres",
+            "db-controller-core",
+        ],
+    ),
     (
         "db-controller-hotload",
         &[
@@ -38,9 +51,10 @@ const FORBIDDEN: [(&str, &[&str]); 5] = [
 ];
 
 /// Asked for by the project's owner: each is a direct dependency of a shipped crate.
-const WANTED: [&str; 9] = [
+const WANTED: [&str; 10] = [
     "kube",
     "k8s-openapi",
+    "json-patch",
     "serde",
     "tokio",
     "axum",
