@@ -10,6 +10,7 @@
 //! - A version is the whole of one file, read twice with the same result. A write in place that
 //!   pauses for longer than [`Options::settle`] can still be seen half done; validation should
 //!   refuse what is not whole.
+//! - Other white space at the beginning or the end is no change.
 //! - Missing, unreadable, empty or invalid contents never replace a version: the last good one
 //!   stays, and [`Watch::refusal`] says why.
 //! - The last version written is delivered, also if others were before it in quick succession.
@@ -47,9 +48,6 @@ mod contents;
 mod directory;
 mod refusal;
 mod watch;
-
-#[cfg(test)]
-mod tests;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -21,7 +21,7 @@ const LIMIT_BYTES: u64 = 1024 * 1024;
 const ROUNDS: usize = 40;
 
 pub(super) enum Contents {
-    /// The same text as the last version.
+    /// The same text as the last version, but for white space at its ends.
     Unchanged,
     New {
         text: SecretString,
@@ -37,8 +37,10 @@ pub(super) async fn read(
     current: Option<&SecretString>,
 ) -> Result<Contents, Refusal> {
     let (mut open, mut bytes) = Open::new(path.to_owned()).await?;
-    let is_current =
-        |bytes: &[u8]| current.is_some_and(|current| current.expose_secret().as_bytes() == bytes);
+    let is_current = |bytes: &[u8]| {
+        current
+            .is_some_and(|current| current.expose_secret().trim().as_bytes() == bytes.trim_ascii())
+    };
     for _ in 0..ROUNDS {
         if is_current(&bytes) {
             return Ok(Contents::Unchanged);

@@ -1,48 +1,15 @@
+//! What a followed file shows while somebody swaps, writes, breaks and removes it.
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use secrecy::ExposeSecret;
-use tempfile::TempDir;
+use hotload::follow::{Ended, Options, Watch, follow};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use super::*;
-
-/// A volume as the kubelet makes it: `dsn -> ..data/dsn`, `..data -> ..<time>`, swapped by rename.
-struct Volume {
-    directory: TempDir,
-    writes: u64,
-}
-
-impl Volume {
-    fn new(text: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let mut volume = Self {
-            directory,
-            writes: 0,
-        };
-        volume.swap(text);
-        std::os::unix::fs::symlink("..data/dsn", volume.file()).unwrap();
-        volume
-    }
-
-    fn file(&self) -> PathBuf {
-        self.directory.path().join("dsn")
-    }
-
-    fn swap(&mut self, text: &str) {
-        let root = self.directory.path();
-        self.writes += 1;
-        let name = format!("..{}", self.writes);
-        std::fs::create_dir(root.join(&name)).unwrap();
-        std::fs::write(root.join(&name).join("dsn"), text).unwrap();
-        let old = std::fs::read_link(root.join("..data"));
-        std::os::unix::fs::symlink(&name, root.join("..data_tmp")).unwrap();
-        std::fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
-        if let Ok(old) = old {
-            std::fs::remove_dir_all(root.join(old)).unwrap();
-        }
-    }
-}
+use crate::volume::Volume;
 
 /// Text is valid if it ends with `.`; the dot says that it is whole.
 fn whole(text: &SecretString) -> Result<String, String> {
