@@ -1,6 +1,7 @@
 //! A changed `userName`: a new pair of logins beside the old one, and everything stays owned.
 
 use anyhow::{Result, ensure};
+use api::conditions::Type;
 use api::names::secret_key as key;
 use engine::rotation::Step;
 use serde_json::json;
@@ -209,6 +210,38 @@ async fn row_30_a_rename_that_the_server_did_and_nobody_recorded_is_finished() -
             .expect("a server");
         assert_eq!(server.owner_role, Some(new));
         assert_eq!(server.former_owner_roles, [old]);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn row_30_a_name_that_is_taken_changes_nothing_until_another_is_chosen() -> Result<()> {
+    env(async |env| {
+        let stage = Stage::of(env);
+        let _controller = env.controller("").await?;
+        let admin = owned_database(env).await?;
+        let (clerk, taken, free) = (next_role(env), next_role(env), next_role(env));
+        for (name, role) in [("shop", &clerk), ("neighbour", &taken)] {
+            stage.claim(name, existing(role, &admin)).await?;
+            stage.ready(name).await?;
+        }
+        let (ours, theirs) = (
+            stage.secret("shop").await?,
+            stage.secret("neighbour").await?,
+        );
+        rename(&stage, "shop", &taken).await?;
+        let ready = stage.condition("shop", Type::Ready, "Blocked").await?;
+        assert!(ready.message.contains(&taken), "{}", ready.message);
+        assert_eq!(log_in(&stage.secret("shop").await?).await?, clerk);
+        rename(&stage, "shop", &free).await?;
+        stage.ready("shop").await?;
+        assert_eq!(log_in(&stage.secret("shop").await?).await?, free);
+        assert_eq!(log_in(&ours).await?, free);
+        // The neighbour's was looked at, and not touched.
+        stage.ready("neighbour").await?;
+        assert_eq!(stage.secret("neighbour").await?, theirs);
+        assert_eq!(log_in(&theirs).await?, taken);
         Ok(())
     })
     .await
