@@ -1,5 +1,7 @@
 //! What a claim brings about: databases, roles, Secrets and rotations, seen from outside.
 
+mod conditions;
+mod definitions;
 mod deletion;
 mod hostile;
 mod life;
