@@ -6,4 +6,5 @@ mod chart;
 mod claims;
 mod faults;
 mod promise;
+mod samples;
 mod support;
