@@ -1,6 +1,8 @@
 //! Narrow watches: claims, Secrets with our label as metadata only, DatabaseServers, labels of
 //! namespaces. Nothing lists all Secrets. What a watch delivers becomes requests to reconcile.
 
+mod trim;
+
 use std::{fmt::Debug, ops::Deref};
 
 use api::{
@@ -20,6 +22,8 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
+
+use self::trim::Trim;
 
 /// Requests to reconcile claims.
 pub type Requests<K> = BoxStream<'static, Result<ObjectRef<K>, watcher::Error>>;
@@ -71,24 +75,18 @@ where
 /// keeps for good: the allocator rarely gives back what was used once.
 const PAGE: u32 = 100;
 
-/// What `kubectl apply` remembers: a second copy of the object, which nobody here reads.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
 /// Watches one kind into a cache. The stream gives what was touched, deleted objects too, and must
 /// be polled for the cache to move.
 pub fn cached<K>(api: Api<K>, config: watcher::Config) -> (Cache<K>, Touched<K>)
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Trim + Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
     let whole = CancellationToken::new();
     let told = whole.clone();
     let touched = watcher(api, config.page_size(PAGE))
         .default_backoff()
-        .modify(|object| {
-            object.managed_fields_mut().clear();
-            object.annotations_mut().remove(LAST_APPLIED);
-        })
+        .modify(K::trim)
         .reflect(writer)
         .inspect_ok(move |event| {
             if matches!(event, watcher::Event::InitDone) {
