@@ -7,13 +7,13 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use testkit::postgres::PostgresServer;
+use testkit::postgres::{PostgresServer, execute, query_one, quote};
 use testkit::prober::Prober;
 use testkit::wait::wait_for;
 use testkit::{TestEnv, env};
 
 use super::server::fresh;
-use crate::support::{Stage, Texts, ask, condition_of, log_in, own, rotation_of};
+use crate::support::{Stage, Texts, ask, condition_of, existing, log_in, own, rotation_of, uri};
 
 /// Owner roles and databases at once.
 const NAMES: [&str; 18] = [
@@ -131,6 +131,62 @@ async fn survives(stage: &Stage, server: &str, name: String, hostile: &str) -> R
     };
     life.await.with_context(|| format!("name {hostile:?}"))?;
     Ok(())
+}
+
+/// Hostile names in a database that was there before the claim: its own, its tables', and those of
+/// system functions.
+#[tokio::test]
+async fn row_35_what_stands_in_an_adopted_database_may_be_called_anything() -> Result<()> {
+    env(async |env| {
+        let stage = Stage::of(env);
+        let config = "systemFunctions:\n  \"i'b_quo\\\"te\": \"it's $$; DROP ROLE witness; --\"\n";
+        let _controller = env.controller(config).await?;
+        let postgres = PostgresServer::builder().start().await?;
+        postgres.create_login("witness", "").await?;
+        let admin = postgres.create_owner_admin().await?.dsn;
+        for (index, hostile) in NAMES.iter().enumerate().filter(|(index, _)| index % 3 == 1) {
+            let name = format!("name-{index}");
+            postgres.create_database(hostile, admin.login()).await?;
+            let source = admin.clone().database(hostile);
+            let table = quote(hostile);
+            let lines = quote(&format!("{hostile}+"));
+            let tables = format!(
+                "CREATE TABLE {table} (id int); CREATE SEQUENCE {lines};
+                 CREATE VIEW {view} AS SELECT * FROM {table}",
+                view = quote(&format!("{hostile}!")),
+            );
+            execute(&source.url(), &tables).await?;
+            let mut spec = existing(hostile, &source);
+            spec["reclaimPolicy"] = "Delete".into();
+            stage.claim(&name, spec).await?;
+            let claim = stage.ready(&name).await?;
+            assert_eq!(condition_of(&claim, Type::Degraded), None, "{hostile}");
+            let published = uri(&stage.secret(&name).await?);
+            let work = format!(
+                "INSERT INTO {table} SELECT nextval('{lines}');
+                 CREATE TABLE {own} AS SELECT * FROM {view}",
+                lines = lines.replace('\'', "''"),
+                own = quote(&format!("{hostile}?")),
+                view = quote(&format!("{hostile}!")),
+            );
+            // A backslash is a backslash.
+            execute(&published, &work).await.context(*hostile)?;
+            let said = query_one(&published, "SELECT \"i'b\".\"quo\"\"te\"()").await?;
+            assert_eq!(said, "it's $$; DROP ROLE witness; --");
+            stage.delete(&name).await?;
+            stage.event(&name, "Deleted").await?;
+            let left = format!(
+                "SELECT (SELECT count(*) FROM pg_roles WHERE rolname LIKE '%\\_a' OR rolname LIKE '%\\_b')
+                 || ' ' || (SELECT id FROM {own})",
+                own = quote(&format!("{hostile}?"))
+            );
+            assert_eq!(ask(&postgres, hostile, &left).await?, "0 1", "{hostile}");
+        }
+        let witness = "SELECT count(*)::text FROM pg_roles WHERE rolname = 'witness'";
+        assert_eq!(ask(&postgres, "postgres", witness).await?, "1");
+        postgres.stop().await
+    })
+    .await
 }
 
 #[tokio::test]
