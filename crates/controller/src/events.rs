@@ -1,13 +1,20 @@
 //! Events on transitions. Their notes are sentences for the claim's owner and never hold a secret;
-//! one that can't be written is logged and forgotten.
+//! one that can't be written is logged and forgotten. An object that flaps is cut short.
+
+mod budget;
+
+use std::time::Instant;
 
 use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
+use self::budget::Budget;
+
 pub struct Events {
     recorder: Recorder,
+    budget: Budget,
 }
 
 /// The longest note that the API server takes, in bytes.
@@ -21,6 +28,7 @@ impl Events {
         };
         Self {
             recorder: Recorder::new(client, reporter),
+            budget: Budget::default(),
         }
     }
 
@@ -49,6 +57,12 @@ impl Events {
         reason: &str,
         note: &str,
     ) {
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        let is_warning = matches!(type_, EventType::Warning);
+        if !self.budget.take(uid, is_warning, Instant::now()) {
+            tracing::debug!(reason, "event left out: the object has caused too many");
+            return;
+        }
         let event = Event {
             type_,
             reason: reason.to_owned(),
