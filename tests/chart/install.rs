@@ -76,14 +76,14 @@ async fn row_90_the_release_installs_upgrades_and_leaves_claims_behind() -> Resu
 
     let upgrade = format!(
         "helm upgrade db-controller charts/db-controller --namespace {NAMESPACE} --reuse-values \
-         --set replicaCount=2 --set pdb.enabled=true --set replicas=3"
+         --set replicaCount=2 --set pdb.enabled=true --set replicas=3 --set metrics.secre=true"
     );
     let notes = helm(&upgrade)?;
-    assert!(
-        notes.contains("WARNING: the value `replicas` is unknown"),
-        "{notes}"
-    );
-    assert!(!notes.contains("`replicaCount`"), "{notes}");
+    for unknown in ["replicas", "metrics.secre"] {
+        let words = format!("WARNING: the value `{unknown}` is unknown");
+        assert!(notes.contains(&words), "{notes}");
+    }
+    assert_eq!(notes.matches("is unknown").count(), 2, "{notes}");
     pods_are(&control_plane, 2).await?;
     let client = control_plane.client().await?;
     let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), NAMESPACE);

@@ -66,7 +66,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if or .Values.metrics.rules.enabled (and .Values.dashboard.alert $known) }}true{{ end }}
 {{- end }}
 
-{{/* Keys at the top of the values that this chart does not know, separated by spaces. */}}
+{{/* Keys of the values that this chart does not know, separated by spaces. */}}
 {{- define "db-controller.unknownKeys" -}}
 {{- $known := list
   "affinity" "autoscaling" "controllerConfig" "crds" "dashboard" "dbController" "dbproxy"
@@ -79,6 +79,26 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   "watchNamespaces" "webhook" "xr" "xrd" "zapLogger" -}}
 {{- range $key := keys .Values | sortAlpha }}
 {{- if not (has $key $known) }}{{ $key }} {{ end }}
+{{- end }}
+{{- /* Sections whose keys are all ours; what the original had there besides has no effect. */}}
+{{- $sections := dict
+  "crds" (list "install")
+  "dashboard" (list "alert" "annotations" "enabled" "labels")
+  "dbController" (list "class")
+  "healthProbe" (list "port")
+  "ib" (list "realm")
+  "image" (list "pullPolicy" "repository" "tag")
+  "metrics" (list "port" "rules" "secure" "serviceMonitor")
+  "networkPolicy" (list "egress" "enabled" "metricsFrom")
+  "pdb" (list "enabled" "maxUnavailable")
+  "rbac" (list "aggregateToDefaultRoles" "create")
+  "service" (list "port" "type")
+  "serviceAccount" (list "annotations" "create" "name")
+  "zapLogger" (list "encoding" "level" "timeEncoding") -}}
+{{- range $section, $known := $sections }}
+{{- range $key := keys (get $.Values $section) | sortAlpha }}
+{{- if not (has $key $known) }}{{ $section }}.{{ $key }} {{ end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
