@@ -24,6 +24,8 @@ const RULES: [Rule; 4] = [
             "crates/postgres/src/verifier.rs",
             "crates/postgres/src/connect.rs",
             "crates/controller/src/publish.rs",
+            "crates/dbproxy/src/dsn.rs",
+            "crates/dbproxy/src/pgbouncer/files.rs",
             "crates/hotload/src/follow/contents.rs",
             "crates/hotload/src/dsn.rs",
             "crates/hotload/examples/",

@@ -1,0 +1,5 @@
+//! All that is particular to PgBouncer.
+
+mod files;
+
+pub use files::{Error, Listen, NotLoopback, PoolMode, Settings, Tls, ini};
