@@ -126,12 +126,7 @@ async fn work(
         .limits
         .enter(&inputs.circuit(&admin), connections)
         .await?;
-    // The semaphore is never closed.
-    let worker = context
-        .workers
-        .acquire()
-        .await
-        .map_err(|_| Error::Stopping)?;
+    let worker = context.workers.enter().await?;
     context.metrics.reconcile.waited(KIND, waiting.elapsed());
     let working = Instant::now();
     // The circuit learns from the admin's own connection only: what a tenant does to its database

@@ -1,8 +1,9 @@
 //! What every reconcile shares.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Instant,
 };
 
 use api::{claim::DatabaseClaim, config::Config, server::DatabaseServer};
@@ -11,9 +12,16 @@ use engine::password::PasswordSource;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Client, ResourceExt, core::PartialObjectMeta, runtime::reflector::ObjectRef};
-use tokio::sync::Semaphore;
 
-use crate::{events::Events, hook::Hook, limits::Limits, metrics::Metrics, watch::Cache};
+use crate::{
+    bound::Bound,
+    events::Events,
+    hook::Hook,
+    limits::Limits,
+    metrics::Metrics,
+    quota::{Reservations, Tenant},
+    watch::Cache,
+};
 
 /// What is set once, at the start.
 #[derive(Debug, Clone)]
@@ -37,12 +45,18 @@ pub struct Context {
     pub admins: postgres::Admins,
     pub limits: Limits,
     /// Bounds the claims that are worked on at once, whatever their servers.
-    pub workers: Semaphore,
+    pub workers: Arc<Bound>,
+    /// What `maxConnectionsPerServer` can be raised to while this process runs.
+    pub most_connections: u16,
     pub metrics: Metrics,
     pub events: Events,
     pub passwords: Box<dyn PasswordSource>,
     pub hook: Box<dyn Hook>,
     pub memory: Memories,
+    /// The claims of every watched scope; empty until this replica leads.
+    pub claims: OnceLock<Vec<Cache<DatabaseClaim>>>,
+    /// Places on servers with a quota that no status tells of yet.
+    pub reservations: Reservations,
     pub started_at: Timestamp,
 }
 
@@ -56,6 +70,36 @@ pub struct Scope {
 impl Context {
     pub fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    /// The claims of every scope; `None` while not all of them are known.
+    pub fn whole_claims(&self) -> Option<&[Cache<DatabaseClaim>]> {
+        let caches = self.claims.get()?;
+        caches.iter().all(Cache::is_whole_now).then_some(caches)
+    }
+
+    /// Whether the claim is still there.
+    pub fn lives(&self, tenant: &Tenant) -> bool {
+        let claim = ObjectRef::new(&tenant.name).within(&tenant.namespace);
+        let mut caches = self.claims.get().into_iter().flatten();
+        let found = caches.find_map(|claims| claims.get(&claim));
+        found.is_some_and(|claim| claim.metadata.uid.as_ref() == Some(&tenant.uid))
+    }
+
+    /// Forgets what was remembered of objects that are gone. The caches say which are.
+    pub fn prune(&self) {
+        let Some(claims) = self.whole_claims() else {
+            return;
+        };
+        let claims = claims.iter().flat_map(|claims| claims.state());
+        let servers = self.servers.state();
+        let alive: HashSet<_> = claims
+            .filter_map(|claim| claim.uid())
+            .chain(servers.iter().filter_map(|server| server.uid()))
+            .collect();
+        self.memory.prune(&alive);
+        self.reservations.prune(|tenant| self.lives(tenant));
+        self.limits.prune(Instant::now());
     }
 
     /// Labels of a namespace, from the cache.
@@ -154,10 +198,33 @@ impl Memories {
         }
     }
 
+    /// Forgets all others.
+    pub fn prune(&self, alive: &HashSet<String>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|uid, _| alive.contains(uid));
+        all.shrink_to_fit();
+    }
+
     pub fn forget(&self, uid: &str) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let memories = Memories::default();
+        for uid in ["here", "gone"] {
+            memories.update(uid, |memory| memory.attempts = 3);
+        }
+        memories.prune(&HashSet::from(["here".to_owned()]));
+        assert_eq!(memories.get("here").attempts, 3);
+        assert_eq!(memories.get("gone").attempts, 0);
     }
 }

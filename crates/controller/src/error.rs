@@ -43,6 +43,8 @@ pub enum Error {
         limit: i64,
         scope: &'static str,
     },
+    #[error("server {server} has a quota, and not all claims are known yet")]
+    Uncounted { server: String },
     #[error(
         "the Secret's new credential was refused right after it was published, and was set again"
     )]
@@ -63,7 +65,7 @@ impl Error {
             }
             Self::SecretMoved | Self::NotConfirmed => ErrorClass::Conflict,
             Self::CircuitOpen { .. } => ErrorClass::Unavailable,
-            Self::Stopping | Self::TooLong { .. } => ErrorClass::Transient,
+            Self::Stopping | Self::TooLong { .. } | Self::Uncounted { .. } => ErrorClass::Transient,
             Self::Password(_) => ErrorClass::Bug,
         }
     }

@@ -1,6 +1,7 @@
 //! Reconcilers, scheduling, leadership and metrics of db-controller.
 //! Decides nothing about databases (that is `engine`) and writes no SQL (that is `postgres`).
 
+pub mod bound;
 pub mod claim;
 pub mod config_file;
 pub mod context;
@@ -14,6 +15,7 @@ pub mod metrics;
 pub mod news;
 pub mod publish;
 pub mod queue;
+pub mod quota;
 pub mod role_claim;
 pub mod run;
 pub mod serve;

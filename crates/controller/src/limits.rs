@@ -8,12 +8,17 @@ use std::{
 };
 
 use engine::ErrorClass;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::Error;
+use crate::{
+    bound::{Bound, Place},
+    error::Error,
+};
 
 /// Failures in a row after which a server is left alone for a while.
 const FAILURES_TO_OPEN: u32 = 3;
+
+/// What nobody asked for in so long is forgotten. Far longer than the pause between two checks.
+const UNUSED: Duration = Duration::from_hours(1);
 
 /// All servers that claims of this process live on, by address.
 #[derive(Debug, Default)]
@@ -23,8 +28,9 @@ pub struct Limits {
 
 #[derive(Debug)]
 struct Server {
-    permits: Arc<Semaphore>,
+    bound: Arc<Bound>,
     circuit: Mutex<Circuit>,
+    asked_at: Mutex<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +43,7 @@ struct Circuit {
 #[derive(Debug)]
 pub struct Permit {
     server: Arc<Server>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Limits {
@@ -46,27 +52,36 @@ impl Limits {
     pub async fn enter(&self, address: &str, connections: u16) -> Result<Permit, Error> {
         let server = self.server(address, connections);
         server.check(address)?;
-        let permit = Arc::clone(&server.permits).acquire_owned().await;
-        // The semaphore is never closed.
-        let permit = permit.map_err(|_| Error::Stopping)?;
+        let place = server.bound.enter().await?;
         server.check(address)?;
         Ok(Permit {
             server,
-            _permit: permit,
+            _place: place,
         })
     }
 
     fn server(&self, address: &str, connections: u16) -> Arc<Server> {
         let mut servers = locked(&self.servers);
         if let Some(server) = servers.get(address) {
+            *locked(&server.asked_at) = Instant::now();
+            server.bound.resize(connections);
             return Arc::clone(server);
         }
         let server = Arc::new(Server {
-            permits: Arc::new(Semaphore::new(connections.max(1).into())),
+            bound: Arc::new(Bound::new(connections)),
             circuit: Mutex::default(),
+            asked_at: Mutex::new(Instant::now()),
         });
         servers.insert(address.to_owned(), Arc::clone(&server));
         server
+    }
+
+    /// Forgets servers that nobody asked for in a long time: their claims are gone.
+    pub fn prune(&self, now: Instant) {
+        locked(&self.servers).retain(|_, server| {
+            let unused = now.saturating_duration_since(*locked(&server.asked_at));
+            Arc::strong_count(server) > 1 || unused < UNUSED
+        });
     }
 
     /// Each server with whether it is being left alone, for metrics.
@@ -155,6 +170,18 @@ mod tests {
                 ("pg2:5432".to_owned(), false)
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_nobody_asks_for_is_forgotten_unless_it_is_in_use() {
+        let limits = Limits::default();
+        drop(limits.enter("pg1:5432", 2).await.unwrap());
+        let in_use = limits.enter("pg2:5432", 2).await.unwrap();
+        limits.prune(Instant::now());
+        assert_eq!(limits.circuits().len(), 2);
+        limits.prune(Instant::now() + UNUSED);
+        assert_eq!(limits.circuits(), [("pg2:5432".to_owned(), false)]);
+        drop(in_use);
     }
 
     #[tokio::test]

@@ -1,6 +1,12 @@
 //! Changes that concern more than one claim: a server, the configuration.
 
-use api::claim::DatabaseClaim;
+use std::collections::HashMap;
+
+use api::{
+    claim::DatabaseClaim,
+    conditions::{self, Type},
+    server::DatabaseServer,
+};
 use futures::Stream;
 use tokio::sync::broadcast;
 
@@ -30,6 +36,39 @@ impl News {
     }
 }
 
+/// What of a server matters to its claims. Its count of databases, which moves with every claim,
+/// does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Relevant {
+    uid: Option<String>,
+    generation: Option<i64>,
+    is_ready: bool,
+    version: Option<String>,
+}
+
+/// The servers as claims were last told of them.
+#[derive(Debug, Default)]
+pub struct Told(HashMap<String, Relevant>);
+
+impl Told {
+    /// Whether claims should hear of the server, which now is as given, or gone.
+    pub fn is_news(&mut self, name: &str, server: Option<&DatabaseServer>) -> bool {
+        let Some(server) = server else {
+            return self.0.remove(name).is_some();
+        };
+        let status = server.status.as_ref();
+        let now = Relevant {
+            uid: server.metadata.uid.clone(),
+            generation: server.metadata.generation,
+            is_ready: status
+                .is_some_and(|status| conditions::is_true(&status.conditions, Type::Ready)),
+            version: status.and_then(|status| status.version.clone()),
+        };
+        let before = self.0.insert(name.to_owned(), now.clone());
+        before.is_none_or(|before| before != now)
+    }
+}
+
 /// News as a stream; who was too slow to hear all hears that everything changed.
 pub fn receive(receiver: broadcast::Receiver<News>) -> impl Stream<Item = News> + Send {
     futures::stream::unfold(receiver, |mut receiver| async move {
@@ -39,4 +78,33 @@ pub fn receive(receiver: broadcast::Receiver<News>) -> impl Stream<Item = News> 
             Err(broadcast::error::RecvError::Closed) => None,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use api::server::{DatabaseServerSpec, DatabaseServerStatus};
+
+    use super::*;
+
+    #[test]
+    fn claims_hear_of_a_server_only_what_matters_to_them() {
+        let mut told = Told::default();
+        let mut server = DatabaseServer::new("main", DatabaseServerSpec::default());
+        server.metadata.generation = Some(1);
+        assert!(told.is_news("main", Some(&server)), "it is new");
+        server.status = Some(DatabaseServerStatus {
+            databases: Some(7),
+            ..DatabaseServerStatus::default()
+        });
+        assert!(!told.is_news("main", Some(&server)), "only counted");
+        if let Some(status) = &mut server.status {
+            status.version = Some("17.2".to_owned());
+        }
+        assert!(told.is_news("main", Some(&server)), "another version");
+        server.metadata.generation = Some(2);
+        assert!(told.is_news("main", Some(&server)), "another spec");
+        assert!(!told.is_news("main", Some(&server)));
+        assert!(told.is_news("main", None), "gone");
+        assert!(!told.is_news("main", None));
+    }
 }

@@ -12,14 +12,16 @@ use engine::password::Generator;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{Api, Client, core::PartialObjectMeta, runtime::watcher};
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, broadcast},
+use kube::{
+    Api, Client,
+    core::PartialObjectMeta,
+    runtime::{reflector::ObjectRef, watcher},
 };
+use tokio::{net::TcpListener, sync::broadcast};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    bound::Bound,
     claim, config_file,
     context::{Context, Memories, Scope, Settings},
     events::Events,
@@ -27,8 +29,9 @@ use crate::{
     lease::Leadership,
     limits::Limits,
     metrics::Metrics,
-    news::{News, receive},
+    news::{News, Told, receive},
     queue::reconcile_all,
+    quota::Reservations,
     role_claim,
     serve::{self, Health},
     server::{self, ServerScope},
@@ -169,11 +172,13 @@ fn context(
     );
     // A claim whose database is being filled holds a second connection, to that database.
     // The bound that counts is that of the limits, which a server may raise to 64.
-    let connections = 2 * usize::from(config.max_connections_per_server.max(64));
+    let most_connections = config.max_connections_per_server.max(64);
+    let connections = 2 * usize::from(most_connections);
     let context = Context {
         events: Events::new(client.clone(), &settings.identity),
         admins: postgres::Admins::new(postgres::Timeouts::default(), connections),
-        workers: Semaphore::new(config.max_concurrent_reconciles.into()),
+        workers: Arc::new(Bound::new(config.max_concurrent_reconciles)),
+        most_connections,
         config: ArcSwap::from_pointee(config),
         servers,
         namespaces,
@@ -182,6 +187,8 @@ fn context(
         passwords: Box::new(Generator),
         hook,
         memory: Memories::default(),
+        claims: OnceLock::new(),
+        reservations: Reservations::default(),
         started_at: Timestamp::now(),
         client,
         settings,
@@ -254,15 +261,22 @@ fn lead(
         .into_iter()
         .map(|namespace| scope(tasks, context, namespace, news, token))
         .collect();
-    let claims = scopes.iter().map(|scope| scope.claims.clone()).collect();
+    let claims: Vec<_> = scopes.iter().map(|scope| scope.claims.clone()).collect();
+    let _ = context.claims.set(claims.clone());
     let servers = Arc::new(ServerScope {
         context: Arc::clone(context),
         claims,
     });
-    let (told, woken) = (news.clone(), Arc::clone(context));
+    tasks.spawn(
+        "the pruning of memories",
+        prune(Arc::clone(context), token.clone()),
+    );
+    let (told, woken, mut heard) = (news.clone(), Arc::clone(context), Told::default());
     let touched = watched.servers.inspect(move |event| {
-        if let Ok(server) = event {
-            let name = server.metadata.name.clone().unwrap_or_default();
+        let Ok(server) = event else { return };
+        let name = server.metadata.name.clone().unwrap_or_default();
+        let cached = woken.servers.get(&ObjectRef::new(&name));
+        if heard.is_news(&name, cached.as_deref()) {
             woken.memory.wake();
             drop(told.send(News::Server(name)));
         }
@@ -342,10 +356,36 @@ fn follow_config(
     let (news, token) = (news.clone(), token.clone());
     async move {
         let tell = || {
+            apply_bounds(&context);
             context.memory.wake();
             drop(news.send(News::Everything));
         };
         config_file::follow(path, text, &context.config, tell, token).await;
+    }
+}
+
+/// Lets a reload change how much happens at once. Bounds of servers follow as they are next used.
+fn apply_bounds(context: &Context) {
+    let config = context.config.load();
+    context.workers.resize(config.max_concurrent_reconciles);
+    let (asked, most) = (config.max_connections_per_server, context.most_connections);
+    if asked > most {
+        tracing::warn!(
+            asked,
+            most,
+            "maxConnectionsPerServer takes its full effect after a restart"
+        );
+    }
+}
+
+/// Forgets what was remembered of objects that are gone, every now and then.
+async fn prune(context: Arc<Context>, token: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_mins(10)) => context.prune(),
+        }
     }
 }
 

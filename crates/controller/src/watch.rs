@@ -46,6 +46,11 @@ where
     pub async fn is_whole(&self) {
         self.whole.cancelled().await;
     }
+
+    /// Whether the first list was taken in.
+    pub fn is_whole_now(&self) -> bool {
+        self.whole.is_cancelled()
+    }
 }
 
 impl<K> Clone for Cache<K>

@@ -28,6 +28,10 @@ pub(super) async fn reconcile(claim: &DatabaseClaim, scope: &Scope) -> Action {
         .iter()
         .any(|name| name == finalizer::CLAIM)
     {
+        scope
+            .context
+            .memory
+            .forget(&claim.uid().unwrap_or_default());
         return Action::await_change();
     }
     let uid = claim.uid().unwrap_or_default();

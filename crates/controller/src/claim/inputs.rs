@@ -20,6 +20,7 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use crate::{
     context::{Rest, Scope},
     error::Error,
+    quota::{Exceeded, Quota, Tenant},
 };
 
 /// The claim's place and wishes, with every default filled in.
@@ -66,11 +67,16 @@ impl Inputs {
         }
     }
 
-    /// Counts the claims that have a database on the server already; this one is new if it has none.
+    /// Takes a place on a server with a quota, for a claim that has no database there yet.
     fn check_quota(&self, claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
         let Place::Server(server) = &self.choice.place else {
             return Ok(());
         };
+        let quota = Quota {
+            all: server.max_databases,
+            of_namespace: server.max_databases_per_namespace,
+        };
+        let has_quota = quota.all.is_some() || quota.of_namespace.is_some();
         let is_there = |claim: &DatabaseClaim| {
             let recorded = claim
                 .status
@@ -78,26 +84,35 @@ impl Inputs {
                 .and_then(|status| status.server.as_ref());
             recorded.is_some_and(|recorded| recorded.name.as_deref() == Some(&server.name))
         };
-        if self.choice.mode == Mode::Adopt || is_there(claim) {
+        let is_new = self.choice.mode == Mode::Create && !is_there(claim);
+        // Who goes gets no place.
+        if !has_quota || !is_new || claim.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
-        let there = scope.claims.state_filter(is_there);
-        let count = |claims: usize| i64::try_from(claims).unwrap_or(i64::MAX);
-        let exceeded = |limit: i64, scope: &'static str| Error::Quota {
+        let context = &scope.context;
+        let caches = context.whole_claims().ok_or_else(|| Error::Uncounted {
             server: server.name.clone(),
-            limit,
-            scope,
+        })?;
+        let recorded = || {
+            let there = caches
+                .iter()
+                .flat_map(|claims| claims.state_filter(is_there));
+            there.map(|claim| tenant(&claim)).collect()
         };
-        let of_namespace = there
-            .iter()
-            .filter(|other| other.namespace() == claim.namespace());
-        match (server.max_databases, server.max_databases_per_namespace) {
-            (Some(limit), _) if count(there.len()) >= limit => Err(exceeded(limit, "")),
-            (_, Some(limit)) if count(of_namespace.count()) >= limit => {
-                Err(exceeded(limit, " for one namespace"))
+        let lives = |tenant: &Tenant| context.lives(tenant);
+        let (reservations, tenant) = (&context.reservations, tenant(claim));
+        let given = reservations.reserve(&server.name, &tenant, quota, recorded, lives);
+        given.map_err(|exceeded| {
+            let (limit, scope) = match exceeded {
+                Exceeded::All(limit) => (limit, ""),
+                Exceeded::OfNamespace(limit) => (limit, " for one namespace"),
+            };
+            Error::Quota {
+                server: server.name.clone(),
+                limit,
+                scope,
             }
-            _ => Ok(()),
-        }
+        })
     }
 
     /// What the agenda is made from.
@@ -171,6 +186,15 @@ impl Inputs {
             && ready.observed_generation == claim.metadata.generation
             && !conditions::is_true(&status.conditions, Type::Rotating)
             && is_same_server
+    }
+}
+
+/// The claim as quotas count it.
+fn tenant(claim: &DatabaseClaim) -> Tenant {
+    Tenant {
+        uid: claim.uid().unwrap_or_default(),
+        namespace: claim.namespace().unwrap_or_default(),
+        name: claim.name_any(),
     }
 }
 
