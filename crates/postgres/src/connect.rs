@@ -68,13 +68,14 @@ pub(crate) async fn open(
     timeouts: Timeouts,
 ) -> Result<PgConnection, Kind> {
     let is_only_host = dsn.address.others.is_empty();
+    let timeouts = timeouts.shared_by(1 + dsn.address.others.len());
     let mut refusal = None;
     for endpoint in dsn.address.endpoints() {
         match open_endpoint(dsn, endpoint, purpose, timeouts).await {
             Ok(connection) if is_only_host => return Ok(connection),
             Ok(mut connection) => {
                 let question = sql!("SELECT pg_catalog.pg_is_in_recovery()::text");
-                let answer = text(&mut connection, question, timeouts.answer()).await;
+                let answer = text(&mut connection, question, timeouts.connect).await;
                 match answer.as_deref() {
                     Ok("false") => return Ok(connection),
                     Ok(_) => refusal.get_or_insert(Kind::NoPrimary),

@@ -27,6 +27,8 @@ pub enum Error {
     SslMode,
     #[error("the DSN names {hosts} hosts and {ports} ports; give one port, or one for each host")]
     PortCount { hosts: usize, ports: usize },
+    #[error("the DSN names {0} hosts; at most {MAX_HOSTS} are tried, so name the ones that matter")]
+    TooManyHosts(usize),
     #[error("a host of the DSN has an unfinished IPv6 bracket")]
     Bracket,
     #[error("a port of the DSN is not a number from 1 to 65535")]
@@ -34,6 +36,9 @@ pub enum Error {
     #[error("the DSN has an @ behind its host; percent-encode /, ? and @ in login and password")]
     Reserved,
 }
+
+/// More members than a server has.
+const MAX_HOSTS: usize = 16;
 
 /// What a connection string said, and nothing that it did not.
 #[derive(Debug, Clone, Default)]
@@ -72,16 +77,20 @@ impl PartialDsn {
         if text.is_empty() {
             return Err(Error::Empty);
         }
-        for scheme in ["postgres://", "postgresql://"] {
-            if let Some(rest) = text.strip_prefix(scheme) {
-                return parse_uri(rest);
-            }
+        let uri = ["postgres://", "postgresql://"]
+            .into_iter()
+            .find_map(|scheme| text.strip_prefix(scheme));
+        let dsn = match (uri, text.split_once('=')) {
+            (Some(rest), _) => parse_uri(rest)?,
+            // A password may hold `://`; only what stands where a keyword belongs tells the form.
+            (None, Some((keyword, _))) if !keyword.contains("://") => parse_keywords(text)?,
+            _ => return Err(Error::UnknownForm),
+        };
+        let hosts = dsn.endpoints.len();
+        if hosts > MAX_HOSTS {
+            return Err(Error::TooManyHosts(hosts));
         }
-        // A password may hold `://`; only what stands where a keyword belongs tells the form.
-        match text.split_once('=') {
-            Some((keyword, _)) if !keyword.contains("://") => parse_keywords(text),
-            _ => Err(Error::UnknownForm),
-        }
+        Ok(dsn)
     }
 
     /// The endpoints with the default port where none was given.

@@ -138,3 +138,25 @@ proptest! {
         let _ = PartialDsn::parse(&format!("postgres://{text}"));
     }
 }
+
+#[test]
+fn more_hosts_than_a_server_has_are_refused_in_either_form() {
+    let hosts = |count: usize| {
+        let all: Vec<_> = (0..count).map(|number| format!("h{number}")).collect();
+        all.join(",")
+    };
+    for few in [
+        format!("postgres://u:p@{}/d", hosts(16)),
+        format!("host={}", hosts(16)),
+    ] {
+        assert_eq!(PartialDsn::parse(&few).unwrap().endpoints.len(), 16);
+    }
+    for many in [
+        format!("postgres://u:p@{}/d", hosts(17)),
+        format!("postgres:///d?host={}", hosts(17)),
+        format!("host={}", hosts(17)),
+    ] {
+        let err = PartialDsn::parse(&many).unwrap_err();
+        assert!(err.to_string().contains("17 hosts; at most 16"), "{err}");
+    }
+}
