@@ -97,6 +97,12 @@ fn row_90_the_originals_values_land_in_the_deployment() -> Result<()> {
     for (pointer, value) in expected {
         assert_eq!(deployment.data.pointer(pointer), Some(&value), "{pointer}");
     }
+    Ok(())
+}
+
+#[test]
+fn row_90_the_originals_values_land_in_the_container() -> Result<()> {
+    let rendered = Rendered::from(VALUES)?;
     let container = rendered.container()?;
     let expected = [
         ("/name", json!("manager")),
