@@ -1,0 +1,175 @@
+//! The server: paths of the registrations, TLS, and an answer to whatever comes.
+//!
+//! What cannot be read is answered as a refusal that says so; nothing here panics, and nothing
+//! waits for anything but the request itself.
+
+mod answer;
+
+use std::{io, sync::Arc, time::Duration};
+
+use api::names::webhook_path;
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    routing::post,
+};
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::{
+    DynamicObject,
+    admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    certificate::{self, Presented},
+    convert::convert,
+    guard::{self, Deletion, Namespace, Progress},
+    known::Known,
+    mutate::mutate,
+    settings::Settings,
+};
+
+/// kube-apiserver takes requests of 3 MiB, and a review holds up to two objects and their escapes.
+const BODY_LIMIT: usize = 16 << 20;
+
+/// Reviews under way get so long to end when the server stops; the API server waits as long.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What answers are made from.
+#[derive(Clone)]
+pub struct Webhook {
+    pub settings: Arc<Settings>,
+    pub known: Arc<dyn Known>,
+}
+
+/// Why the server ended or did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Certificate(#[from] certificate::Error),
+    #[error("the webhook server failed")]
+    Serve(#[source] io::Error),
+}
+
+/// The routes, for TLS and tests alike.
+pub fn router(webhook: Webhook) -> Router {
+    Router::new()
+        .route(webhook_path::MUTATE_POD, post(mutate_pod))
+        .route(webhook_path::CONVERT_POD, post(convert_pod))
+        .route(webhook_path::GUARD_CLAIM, post(guard_claim))
+        .route(webhook_path::GUARD_ROLE_CLAIM, post(guard_claim))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(webhook)
+}
+
+/// Serves until the token is cancelled, then lets the reviews under way end.
+pub async fn run(
+    listener: TcpListener,
+    router: Router,
+    presented: &Presented,
+    token: CancellationToken,
+) -> Result<(), Error> {
+    let config = RustlsConfig::from_config(presented.server_config()?);
+    let listener = listener.into_std().map_err(Error::Serve)?;
+    let handle = Handle::new();
+    let server = axum_server::from_tcp_rustls(listener, config)
+        .map_err(Error::Serve)?
+        .handle(handle.clone())
+        .serve(router.into_make_service());
+    tokio::pin!(server);
+    tokio::select! {
+        biased;
+        () = token.cancelled() => {
+            handle.graceful_shutdown(Some(DRAIN));
+            server.await.map_err(Error::Serve)
+        }
+        ended = &mut server => ended.map_err(Error::Serve),
+    }
+}
+
+type Body = Result<Bytes, BytesRejection>;
+type Answer = Json<AdmissionReview<DynamicObject>>;
+
+async fn mutate_pod(State(webhook): State<Webhook>, body: Body) -> Answer {
+    answer::to(&body, |request: &AdmissionRequest<Pod>| {
+        let Some((pod, ns)) = created(request) else {
+            return Ok(AdmissionResponse::from(request));
+        };
+        let outcome = mutate(pod, ns, &webhook.settings, webhook.known.as_ref());
+        let change = outcome.map_err(|refusal| {
+            tracing::info!(ns, pod = pod_name(pod), %refusal, "pod refused");
+            answer::Refused::forbidden(&refusal)
+        })?;
+        answer::changed(request, change)
+    })
+}
+
+async fn convert_pod(State(webhook): State<Webhook>, body: Body) -> Answer {
+    answer::to(&body, |request: &AdmissionRequest<Pod>| {
+        let Some((pod, ns)) = created(request) else {
+            return Ok(AdmissionResponse::from(request));
+        };
+        let change = convert(pod, ns, &webhook.settings.class, webhook.known.as_ref());
+        answer::changed(request, change)
+    })
+}
+
+async fn guard_claim(State(webhook): State<Webhook>, body: Body) -> Answer {
+    answer::to(&body, |request: &AdmissionRequest<DynamicObject>| {
+        let allowed = AdmissionResponse::from(request);
+        if request.operation != Operation::Delete || request.sub_resource.is_some() {
+            return Ok(allowed);
+        }
+        let meta = request.old_object.as_ref().map(|claim| &claim.metadata);
+        let is_under_way = meta.is_some_and(|meta| meta.deletion_timestamp.is_some());
+        let ns = request.namespace.as_deref().unwrap_or_default();
+        let deletion = Deletion {
+            kind: &request.kind.kind,
+            name: &request.name,
+            labels: meta.and_then(|meta| meta.labels.as_ref()),
+            progress: if is_under_way {
+                Progress::UnderWay
+            } else {
+                Progress::Fresh
+            },
+            namespace: if webhook.known.is_terminating(ns) {
+                Namespace::Terminating
+            } else {
+                Namespace::Stays
+            },
+            requester: request.user_info.username.as_deref(),
+        };
+        tracing::debug!(
+            ns,
+            claim = request.name,
+            requester = deletion.requester,
+            "deletion"
+        );
+        guard::admit(&deletion).map_err(|denied| answer::Refused::forbidden(&denied))?;
+        Ok(allowed)
+    })
+}
+
+/// The pod and its namespace, if this is the creation of one and nothing else.
+fn created(request: &AdmissionRequest<Pod>) -> Option<(&Pod, &str)> {
+    let is_creation = request.operation == Operation::Create && request.sub_resource.is_none();
+    let pod = request.object.as_ref().filter(|_| is_creation)?;
+    let own = pod.metadata.namespace.as_deref();
+    Some((
+        pod,
+        request.namespace.as_deref().or(own).unwrap_or_default(),
+    ))
+}
+
+/// The name, or what the API server will make one from.
+fn pod_name(pod: &Pod) -> &str {
+    let meta = &pod.metadata;
+    let name = meta.name.as_deref().or(meta.generate_name.as_deref());
+    name.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

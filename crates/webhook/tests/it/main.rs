@@ -1,0 +1,5 @@
+//! The webhook as the API server sees it: over TLS, and from a real kube-apiserver.
+
+mod cluster;
+mod stage;
+mod tls;
