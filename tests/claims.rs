@@ -11,5 +11,6 @@ mod secret;
 mod server;
 mod source;
 mod take_over;
+mod tls;
 
 pub(crate) use source::owned_database;
