@@ -6,6 +6,7 @@
 pub mod control_plane;
 pub mod controller;
 pub mod helm;
+pub mod pgbouncer;
 pub mod postgres;
 pub(crate) mod tools;
 
@@ -48,6 +49,7 @@ pub fn prepare_all() -> Result<()> {
         postgres::binaries(major)?;
     }
     helm::binary()?;
+    pgbouncer::binary()?;
     Ok(())
 }
 

@@ -120,6 +120,11 @@ impl Process {
         Ok(kib * 1024)
     }
 
+    /// Asks the process to read its configuration again.
+    pub fn reload(&self) -> Result<()> {
+        self.signal(Signal::SIGHUP)
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         if !self.is_running() {
             return Ok(());
