@@ -1,4 +1,11 @@
-//! The certificate that the API server is shown, replaced without a restart.
+//! The certificate that the API server is shown: made, kept, and replaced without a restart.
+
+mod authority;
+mod life;
+mod renewal;
+pub mod store;
+
+pub use renewal::{Kept, renewed};
 
 use std::sync::Arc;
 

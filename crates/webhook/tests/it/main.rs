@@ -2,4 +2,5 @@
 
 mod cluster;
 mod stage;
+mod store;
 mod tls;
