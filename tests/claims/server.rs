@@ -1,10 +1,10 @@
 //! New databases on a DatabaseServer: admins, admission, quotas.
 
 use anyhow::Result;
-use api::conditions::Type;
+use api::conditions::{self, Type};
 use api::names::secret_key as key;
 use serde_json::{Value, json};
-use testkit::{TestEnv, env};
+use testkit::{TestEnv, env, wait::wait_for};
 
 use crate::support::{Stage, ask, log_in, own};
 
@@ -97,6 +97,63 @@ async fn a_quota_holds_back_one_claim_too_many_and_lets_it_in_when_there_is_room
         stage.delete("first").await?;
         stage.nudge("second").await?;
         stage.ready("second").await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_quota_holds_among_claims_of_one_instant() -> Result<()> {
+    env(async |env| {
+        let stage = Stage::of(env);
+        let _controller = env.controller("").await?;
+        let admin = env.create_owner_admin().await?;
+        let two = json!({ "port": env.postgres().port(), "quotas": { "maxDatabases": 2 } });
+        let server = stage.server("small", &admin, two).await?;
+        let names: Vec<String> = (0..6).map(|number| format!("claim-{number}")).collect();
+        let made = names.iter().map(|name| {
+            let (_, _, spec) = fresh(env, &server);
+            stage.claim(name, spec)
+        });
+        futures::future::try_join_all(made).await?;
+        let states = wait_for("every claim to be served or refused", async || {
+            let mut ready = 0;
+            for name in &names {
+                let status = stage.get(name).await?.status.unwrap_or_default();
+                match conditions::find(&status.conditions, Type::Ready) {
+                    Some(found) if found.status == "True" => ready += 1,
+                    Some(found) if found.reason == "Blocked" => {}
+                    _ => return Ok(None),
+                }
+            }
+            Ok(Some(ready))
+        })
+        .await?;
+        assert_eq!(states, 2);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn row_7_an_admins_secret_of_another_namespace_takes_the_operators_consent() -> Result<()> {
+    env(async |env| {
+        let stage = Stage::of(env);
+        let _controller = env.controller("").await?;
+        let admin = env.create_owner_admin().await?;
+        let foreign = json!({
+            "port": env.postgres().port(),
+            "adminSecretRef": { "name": "admin", "namespace": "kube-system" },
+        });
+        let server = stage.server("foreign", &admin, foreign).await?;
+        let (_, _, spec) = fresh(env, &server);
+        stage.claim("shop", spec).await?;
+        let ready = stage.condition("shop", Type::Ready, "Forbidden").await?;
+        assert!(
+            ready.message.contains("adminSecretNamespaces"),
+            "{}",
+            ready.message
+        );
         Ok(())
     })
     .await

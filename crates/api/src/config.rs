@@ -75,6 +75,9 @@ pub struct Config {
     /// `maxConnectionsPerServer`: claims of one server worked on at once, each over one admin
     /// connection, and a second one while its new database is filled.
     pub max_connections_per_server: u16,
+    /// `adminSecretNamespaces`: where DatabaseServers may have their admins' Secrets, beside the
+    /// controller's own namespace.
+    pub admin_secret_namespaces: Vec<String>,
     /// `overlap`: how long the previous login stays usable; one rotation period if none.
     pub overlap: Option<Duration>,
     /// `maxOverlap`: after this, live sessions of the previous login are ended; never if none.
@@ -173,6 +176,7 @@ impl Config {
             max_connections_per_server: from
                 .within("maxConnectionsPerServer", 1..=1000)
                 .unwrap_or(8),
+            admin_secret_namespaces: from.list("adminSecretNamespaces").unwrap_or_default(),
             overlap,
             max_overlap,
         };

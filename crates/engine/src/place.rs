@@ -109,6 +109,10 @@ pub enum Error {
     SeveralServers(String),
     #[error("server {server}: {error}")]
     Name { server: String, error: names::Error },
+    #[error(
+        "server {server}: its adminSecretRef names namespace {namespace}; put the Secret into the controller's own namespace, or list {namespace} under adminSecretNamespaces of the configuration"
+    )]
+    AdminSecret { server: String, namespace: String },
     #[error("server {server}: port {port} is not a number from 1 to 65535")]
     Port { server: String, port: i32 },
 }
@@ -116,7 +120,9 @@ pub enum Error {
 impl Error {
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::ForeignSecret { .. } | Self::NotAdmitted { .. } => ErrorClass::Forbidden,
+            Self::ForeignSecret { .. } | Self::NotAdmitted { .. } | Self::AdminSecret { .. } => {
+                ErrorClass::Forbidden
+            }
             // A server may appear later; the claim is not at fault.
             Self::NoServer(_) | Self::UnknownServer(_) => ErrorClass::Blocked,
             _ => ErrorClass::InvalidSpec,
@@ -298,9 +304,18 @@ pub fn of_object(server: &DatabaseServer, known: &Known<'_>) -> Result<Server, E
         namespace: admin
             .namespace
             .clone()
+            .filter(|namespace| !namespace.is_empty())
             .unwrap_or_else(|| known.own_namespace.to_owned()),
         name: admin.name.clone(),
     };
+    // Whoever may make servers must not make the controller read any Secret of the cluster.
+    let allowed = &known.config.admin_secret_namespaces;
+    if secret.namespace != known.own_namespace && !allowed.contains(&secret.namespace) {
+        return Err(Error::AdminSecret {
+            server: name,
+            namespace: secret.namespace,
+        });
+    }
     let quotas = spec.quotas.clone().unwrap_or_default();
     let defaults = spec.defaults.clone().unwrap_or_default();
     Ok(Server {

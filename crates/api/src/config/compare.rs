@@ -86,6 +86,7 @@ fn effective(config: &Config) -> Vec<Effective> {
         default_extensions,
         max_concurrent_reconciles,
         max_connections_per_server,
+        admin_secret_namespaces,
         overlap,
         max_overlap,
     } = config;
@@ -120,6 +121,7 @@ fn effective(config: &Config) -> Vec<Effective> {
         new("defaultExtensions", default_extensions),
         new("maxConcurrentReconciles", max_concurrent_reconciles),
         new("maxConnectionsPerServer", max_connections_per_server),
+        new("adminSecretNamespaces", admin_secret_namespaces),
         new("overlap", overlap),
         new("maxOverlap", max_overlap),
     ];

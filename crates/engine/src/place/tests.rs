@@ -89,6 +89,27 @@ fn row_7_a_secret_of_another_namespace_is_refused() {
 }
 
 #[test]
+fn an_admins_secret_is_read_from_listed_namespaces_only() {
+    let mut foreign = server("pg1", "shop");
+    foreign.spec.admin_secret_ref.namespace = Some("kube-system".to_owned());
+    let mut config = Config::default();
+    let of_object = |config: &Config| {
+        let known = Known {
+            config,
+            servers: &[],
+            namespace_labels: &BTreeMap::new(),
+            own_namespace: "db-controller",
+        };
+        super::of_object(&foreign, &known)
+    };
+    let err = of_object(&config).unwrap_err();
+    assert_eq!(err.class(), ErrorClass::Forbidden);
+    assert!(err.to_string().contains("adminSecretNamespaces"), "{err}");
+    config.admin_secret_namespaces = vec!["kube-system".to_owned()];
+    assert!(of_object(&config).is_ok());
+}
+
+#[test]
 fn the_only_server_that_admits_the_namespace_is_used() {
     let plain = claim(DatabaseClaimSpec::default());
     let servers = [server("pg1", "shop"), server("pg2", "billing")];
