@@ -7,7 +7,7 @@ use serde_json::json;
 use testkit::env;
 
 use super::source::owned_database;
-use crate::support::{Stage, existing, merge, own};
+use crate::support::{Stage, existing, log_in, merge, own};
 
 #[tokio::test]
 async fn row_21_the_secret_has_the_originals_keys_and_bytes_and_ours_beside_them() -> Result<()> {
@@ -97,6 +97,38 @@ async fn row_22_a_foreign_secret_is_never_touched() -> Result<()> {
             .patch("shop", json!({ "spec": { "secretName": "shop-db" } }))
             .await?;
         stage.ready("shop").await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn row_22_a_secret_of_an_earlier_name_stays_true_and_goes_with_its_login() -> Result<()> {
+    env(async |env| {
+        let stage = Stage::of(env);
+        let _controller = env.controller("").await?;
+        let admin = owned_database(env).await?;
+        stage.claim("shop", existing(&own("clerk"), &admin)).await?;
+        stage.ready("shop").await?;
+        let former = stage.secret("shop").await?;
+        stage
+            .patch("shop", json!({ "spec": { "secretName": "till" } }))
+            .await?;
+        let note = stage.event("shop", "SecretRenamed").await?;
+        assert!(
+            note.contains("Secret till") && note.contains("Secret shop"),
+            "{note}"
+        );
+        stage.ready("shop").await?;
+        log_in(&stage.secret("till").await?).await?;
+        // Whoever still mounts the Secret of the earlier name goes on.
+        assert_eq!(stage.secret("shop").await?, former);
+        log_in(&former).await?;
+        stage.rotate("shop").await?;
+        let note = stage.event("shop", "FormerSecretRemoved").await?;
+        assert!(note.contains("Secret shop"), "{note}");
+        assert!(stage.secrets().get_opt("shop").await?.is_none());
+        log_in(&stage.secret("till").await?).await?;
         Ok(())
     })
     .await

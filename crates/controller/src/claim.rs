@@ -1,8 +1,10 @@
 //! The reconciler of DatabaseClaims: observe, decide, apply, report.
 
 mod admin;
+mod alive;
 mod apply;
 mod delete;
+mod former_secret;
 mod happening;
 mod ignored;
 mod inputs;

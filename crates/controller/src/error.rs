@@ -31,6 +31,8 @@ pub enum Error {
     ForeignSecret { name: String },
     #[error("the Secret changed while the credential was being replaced")]
     SecretMoved,
+    #[error("the claim was deleted while it was worked on")]
+    Ended,
     #[error("the controller is stopping")]
     Stopping,
     #[error("the pass was given up after {limit:?}; it will be tried again")]
@@ -63,7 +65,7 @@ impl Error {
             Self::AdminSecretMissing { .. } | Self::ForeignSecret { .. } | Self::Quota { .. } => {
                 ErrorClass::Blocked
             }
-            Self::SecretMoved | Self::NotConfirmed => ErrorClass::Conflict,
+            Self::SecretMoved | Self::NotConfirmed | Self::Ended => ErrorClass::Conflict,
             Self::CircuitOpen { .. } => ErrorClass::Unavailable,
             Self::Stopping | Self::TooLong { .. } | Self::Uncounted { .. } => ErrorClass::Transient,
             Self::Password(_) => ErrorClass::Bug,

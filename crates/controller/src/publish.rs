@@ -38,6 +38,12 @@ pub struct Found {
     object: Secret,
 }
 
+impl Found {
+    pub fn name(&self) -> String {
+        self.object.metadata.name.clone().unwrap_or_default()
+    }
+}
+
 /// Reads a Secret; `None` where there is none. Values that are not UTF-8 are left out: none of
 /// ours is such. Asked as a list of one, in which an absent Secret is an answer and no failure.
 pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option<Found>, Error> {

@@ -17,6 +17,7 @@ use engine::{
 use postgres::{Locked, Session};
 
 use super::{
+    alive, former_secret,
     happening::Happening,
     inputs::Inputs,
     observe::{self, Target},
@@ -48,6 +49,7 @@ pub(super) async fn apply(
     let mut session = session.lock(inputs.wishes.claim.lock_key()).await?;
     let mut pass = Pass {
         claim,
+        scope,
         context,
         inputs,
         target,
@@ -70,6 +72,7 @@ const LONG_SESSIONS: Duration = Duration::from_secs(30);
 /// A pass under way.
 pub(super) struct Pass<'a> {
     pub claim: &'a DatabaseClaim,
+    pub scope: &'a Scope,
     pub context: &'a Context,
     pub inputs: &'a Inputs,
     pub target: Target<'a>,
@@ -138,6 +141,7 @@ impl Pass<'_> {
         if steps.is_empty() {
             return Ok(false);
         }
+        alive::check_live(self.claim, self.scope).await?;
         self.change(session, &steps, &observed.catalog).await?;
         let makes = |step: &ServerStep| matches!(step, ServerStep::OwnDatabase { .. });
         let made_database = steps.iter().any(makes);
@@ -262,6 +266,12 @@ impl Pass<'_> {
                 found,
                 _,
             ) => {
+                match &found {
+                    Some(_) => alive::check(self.claim, self.scope)?,
+                    None => alive::check_live(self.claim, self.scope).await?,
+                }
+                let ends = |login: &str| login == idle.login().as_str();
+                former_secret::remove(self, ends).await?;
                 let order = rotate::Order {
                     idle,
                     cause,
@@ -383,10 +393,13 @@ impl Pass<'_> {
         let retirement = decide::retirement(wishes, &after, now);
         let mut retired = Vec::new();
         if !retirement.steps.is_empty() {
+            let gone: Vec<_> = retirement.steps.iter().filter_map(retired_login).collect();
+            let ends = |login: &str| gone.iter().any(|name| name == login);
+            former_secret::remove(self, ends).await?;
             self.empty_hands(&retirement.steps, &catalog).await?;
             self.change(session, &retirement.steps, &catalog).await?;
             self.context.hook.reached(engine::rotation::Step::Retire);
-            retired = retirement.steps.iter().filter_map(retired_login).collect();
+            retired = gone;
             self.happenings.push(Happening::Retired {
                 logins: retired.clone(),
             });

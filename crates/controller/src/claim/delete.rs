@@ -12,7 +12,7 @@ use engine::{
 };
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{admin, inputs::Inputs, observe, set_finalizers};
+use super::{admin, former_secret, inputs::Inputs, observe, set_finalizers};
 use crate::{
     context::Scope,
     error::{Error, chain},
@@ -49,13 +49,12 @@ pub(super) async fn reconcile(claim: &DatabaseClaim, scope: &Scope) -> Action {
                     .unwrap_or_default();
                 return Action::requeue(wait);
             }
+            // The Secrets go first: only the API server can have kept them.
+            let keeps_secret = matches!(err, Error::Kubernetes { .. });
+            let (what, err) = (remains(claim, keeps_secret), chain(&err));
             (
                 "LeftBehind",
-                format!(
-                    "{}; it could not be removed: {}",
-                    remains(claim),
-                    chain(&err)
-                ),
+                format!("{what}; it could not be removed: {err}"),
             )
         }
     };
@@ -99,10 +98,10 @@ async fn end(claim: &DatabaseClaim, scope: &Scope) -> Result<(&'static str, Stri
         _ => None,
     };
     if !deletes(claim, defaults) {
-        return Ok(("Retained", remains(claim)));
+        return Ok(("Retained", remains(claim, true)));
     }
-    // The Secret goes first: it must not name a login that is gone.
-    delete_secret(claim, scope).await?;
+    // The Secrets go first: they must not name a login that is gone.
+    delete_secrets(claim, scope).await?;
     match inputs {
         Ok(inputs) => drop_everything(claim, scope, &inputs).await?,
         Err(err) if was_provisioned(claim) => return Err(err),
@@ -123,12 +122,21 @@ fn was_provisioned(claim: &DatabaseClaim) -> bool {
 }
 
 /// What of a claim stays when nobody removes it, by name.
-fn remains(claim: &DatabaseClaim) -> String {
+fn remains(claim: &DatabaseClaim, keeps_secret: bool) -> String {
     let role = recorded_role(claim);
     let database = recorded_database(claim);
+    let secret = if keeps_secret {
+        format!("Secret {} and ", claim.secret_name())
+    } else {
+        String::new()
+    };
+    let stay = if was_provisioned(claim) {
+        "stay as they are"
+    } else {
+        "stay as they are, where they were made: the claim was never ready"
+    };
     format!(
-        "Secret {} and on the server role {role}, logins {role}_a and {role}_b and database {database} stay as they are",
-        claim.secret_name(),
+        "{secret}on the server role {role}, logins {role}_a and {role}_b and database {database} {stay}"
     )
 }
 
@@ -177,11 +185,14 @@ async fn drop_everything(
     Ok(())
 }
 
-/// Deletes the Secret if it is the claim's.
-async fn delete_secret(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
+/// Deletes the Secret if it is the claim's, and those of earlier names.
+async fn delete_secrets(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
     let id = ClaimId::of(claim)?;
-    let client = &scope.context.client;
-    match publish::read(client, &id.namespace, claim.secret_name()).await? {
+    let (client, current) = (&scope.context.client, claim.secret_name());
+    for former in former_secret::all(scope, &id, current).await? {
+        publish::delete(client, &id, &former).await?;
+    }
+    match publish::read(client, &id.namespace, current).await? {
         Some(found) if found.stored.owner(&id.name, &id.uid) == Owner::Ours => {
             publish::delete(client, &id, &found).await
         }

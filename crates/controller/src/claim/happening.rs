@@ -25,6 +25,13 @@ pub(super) enum Happening {
         what: Vec<String>,
     },
     SecretRepaired,
+    SecretRenamed {
+        from: String,
+        to: String,
+    },
+    FormerSecretRemoved {
+        secret: String,
+    },
     Deferred {
         login: Login,
         sessions: Vec<Session>,
@@ -62,6 +69,8 @@ impl Happening {
             Self::Provisioned { .. }
             | Self::TakenOver { .. }
             | Self::LeftoverRemoved { .. }
+            | Self::SecretRenamed { .. }
+            | Self::FormerSecretRemoved { .. }
             | Self::Retired { .. }
             | Self::OwnerRenamed { .. } => false,
         }
@@ -81,6 +90,8 @@ impl Happening {
             Self::PasswordRestored { .. } => "PasswordRestored",
             Self::Repaired { .. } => "ServerRepaired",
             Self::SecretRepaired => "SecretRepaired",
+            Self::SecretRenamed { .. } => "SecretRenamed",
+            Self::FormerSecretRemoved { .. } => "FormerSecretRemoved",
             Self::Deferred { .. } => "RotationDeferred",
             Self::SessionsEnded { .. } => "SessionsEnded",
             Self::Retired { .. } => "LoginRetired",
@@ -116,6 +127,16 @@ impl Happening {
             }
             Self::SecretRepaired => {
                 "the Secret differed from what is published and was written again".to_owned()
+            }
+            Self::SecretRenamed { from, to } => {
+                format!(
+                    "the connection strings are in Secret {to} now; those in Secret {from} work for one overlap more, and then it is deleted"
+                )
+            }
+            Self::FormerSecretRemoved { secret } => {
+                format!(
+                    "the overlap is over: Secret {secret} of the earlier secretName was deleted"
+                )
             }
             Self::Deferred { login, sessions } => format!(
                 "the rotation waits: {} live sessions of the previous login {login} from {}",

@@ -175,13 +175,17 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
 }
 
 fn report(pass: &mut Pass<'_>, login: Login, cause: Cause) {
-    let happening = if cause == Cause::FirstPublication {
-        Happening::Provisioned {
+    let secret = pass.inputs.wishes.secret.name.clone();
+    let status = pass.claim.status.as_ref();
+    let recorded = status.and_then(|status| status.binding.as_ref());
+    let former = recorded.map(|binding| binding.name.clone());
+    let happening = match (cause, former.filter(|former| *former != secret)) {
+        (Cause::FirstPublication, _) => Happening::Provisioned {
             database: pass.target.database.to_string(),
-            secret: pass.inputs.wishes.secret.name.clone(),
-        }
-    } else {
-        Happening::Rotated { login, cause }
+            secret,
+        },
+        (Cause::SecretDeleted, Some(from)) => Happening::SecretRenamed { from, to: secret },
+        _ => Happening::Rotated { login, cause },
     };
     pass.happenings.push(happening);
 }

@@ -1,0 +1,61 @@
+//! Whether a claim is still wanted. A pass may be late: it read the claim, was held up, and goes on
+//! after somebody else ended the claim. Nothing may be made for it then.
+
+use api::{claim::DatabaseClaim, names::finalizer};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
+
+use crate::{context::Scope, error::Error};
+
+/// Asks the cache, which costs nothing.
+pub(super) fn check(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
+    let cached = scope.claims.get(&ObjectRef::from_obj(claim));
+    check_same(claim, cached.as_ref().map(|cached| &cached.metadata))
+}
+
+/// Asks the API server, before something is made on the server. The cache of a process that was
+/// stopped is as old as the pass. Not asked where this very pass put the finalizer on the version
+/// that it read: the API server was asked then.
+pub(super) async fn check_live(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
+    check(claim, scope)?;
+    let had_finalizer = claim
+        .finalizers()
+        .iter()
+        .any(|name| name == finalizer::CLAIM);
+    if !had_finalizer {
+        return Ok(());
+    }
+    let namespace = claim.namespace().unwrap_or_default();
+    let claims = Api::<DatabaseClaim>::namespaced(scope.context.client.clone(), &namespace);
+    let found = claims
+        .get_metadata_opt(&claim.name_any())
+        .await
+        .map_err(Error::kubernetes("return the claim"))?;
+    check_same(claim, found.as_ref().map(|found| &found.metadata))
+}
+
+fn check_same(claim: &DatabaseClaim, found: Option<&ObjectMeta>) -> Result<(), Error> {
+    let lives = found
+        .is_some_and(|found| found.uid == claim.metadata.uid && found.deletion_timestamp.is_none());
+    if lives { Ok(()) } else { Err(Error::Ended) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_made_for_a_claim_that_goes_is_gone_or_came_again() {
+        let mut claim = DatabaseClaim::new("shop", api::claim::DatabaseClaimSpec::default());
+        claim.metadata.uid = Some("one".to_owned());
+        let mut found = claim.metadata.clone();
+        assert!(check_same(&claim, Some(&found)).is_ok());
+        assert!(check_same(&claim, None).is_err());
+        found.uid = Some("two".to_owned());
+        assert!(check_same(&claim, Some(&found)).is_err());
+        let mut going = claim.metadata.clone();
+        going.deletion_timestamp = serde_json::from_str("\"2026-01-01T00:00:00Z\"").ok();
+        assert!(going.deletion_timestamp.is_some());
+        assert!(check_same(&claim, Some(&going)).is_err());
+    }
+}
