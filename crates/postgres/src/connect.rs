@@ -12,44 +12,19 @@ use std::{
 use engine::{
     address::{Endpoint, SslMode},
     dsn::Dsn,
-    names::RoleName,
 };
 use secrecy::ExposeSecret;
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, Row,
+    ConnectOptions, PgConnection, Row,
     postgres::{PgConnectOptions, PgSslMode},
 };
 use tokio::time::timeout;
 
 use crate::{
-    error::{Error, Kind},
+    error::Kind,
     sql::{Sql, sql},
     timeouts::Timeouts,
 };
-
-/// Proves that a DSN works before it is published: one fresh connection with what it says, and one
-/// statement that shows whether the session runs as `expected`.
-pub async fn log_in(dsn: &Dsn, expected: &RoleName, timeouts: Timeouts) -> Result<(), Error> {
-    let operation = || format!("logging in as {}", dsn.credential.login);
-    let run = async {
-        let mut connection = open(dsn, Purpose::Proof, timeouts).await?;
-        let found = text(
-            &mut connection,
-            sql!("SELECT current_user"),
-            timeouts.answer(),
-        )
-        .await?;
-        // The answer is what counts: a server that is slow to say goodbye proves no less.
-        let _ = timeout(timeouts.connect, connection.close()).await;
-        if found == expected.as_str() {
-            return Ok(());
-        }
-        let expected = expected.to_string();
-        Err(Kind::WrongRole { found, expected })
-    };
-    run.await
-        .map_err(|kind: Kind| kind.at(&dsn.address, operation()))
-}
 
 /// Who connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +68,7 @@ pub(crate) async fn open(
     Err(refusal.unwrap_or(Kind::NoPrimary))
 }
 
-async fn open_endpoint(
+pub(crate) async fn open_endpoint(
     dsn: &Dsn,
     endpoint: &Endpoint,
     purpose: Purpose,

@@ -42,6 +42,10 @@ pub enum Kind {
     Tls(String),
     #[error("no host takes writes; all are standbys or away")]
     NoPrimary,
+    #[error(
+        "host {0} does not know yet what the primary knows; clients that try it first are refused"
+    )]
+    Lagging(String),
     #[error("it is not ready: {0}")]
     NotReady(String),
     #[error("the login is refused: {0}")]
@@ -87,6 +91,7 @@ impl Kind {
             | Self::Exhausted
             | Self::Tls(_)
             | Self::NoPrimary
+            | Self::Lagging(_)
             | Self::NotReady(_) => ErrorClass::Unavailable,
             Self::RefusedLogin(_) | Self::Forbidden(_) | Self::RefusedVerifier => {
                 ErrorClass::Forbidden

@@ -9,6 +9,7 @@ mod timeouts;
 
 mod admins;
 mod connect;
+mod proof;
 mod session;
 mod verifier;
 
@@ -21,10 +22,10 @@ mod populate;
 
 pub use self::{
     admins::Admins,
-    connect::log_in,
     error::{Error, Kind},
     fence::Locked,
     populate::Failure,
+    proof::log_in,
     session::Session,
     timeouts::Timeouts,
     verifier::Verifier,

@@ -9,18 +9,20 @@ use crate::{
 
 /// What to remove, in an order in which nothing that is removed is still needed: the database with
 /// all that stands in it, the logins, the owner role. A role that was there before the claim stays.
+/// The mark must have this claim's UID: a claim that was made again under the name has marked
+/// everything anew, and a deletion that wakes up late must not take that away.
 pub fn farewell(wishes: &Wishes, database: &DatabaseName, catalog: &Catalog) -> Vec<ServerStep> {
     let mine = wishes.claim.mark();
     let mark_of = |name: &str| {
         let mark = catalog.roles.get(name).and_then(Role::mark);
-        mark.filter(|mark| mark.same_claim(&mine))
+        mark.filter(|mark| mark.uid == mine.uid)
     };
     let role = &wishes.role;
     let owner_mark = mark_of(role.as_str());
     let found = catalog.database.as_ref();
     let made_database = found
         .and_then(Database::mark)
-        .is_some_and(|mark| mark.same_claim(&mine))
+        .is_some_and(|mark| mark.uid == mine.uid)
         && found.is_some_and(|database| {
             database.owner == role.as_str() || database.owner == catalog.admin.name
         });

@@ -233,9 +233,11 @@ fn login_steps(
         .as_ref()
         .is_none_or(|mark| mark.uid != mine.uid || mark.claim != mine.claim)
     {
+        // An attempt of the claim's earlier life may still be about to be published.
+        let attempt = mark.and_then(|mark| mark.attempt);
         steps.push(ServerStep::MarkLogin {
             login: login.clone(),
-            mark: mine,
+            mark: Mark { attempt, ..mine },
         });
     }
     // A member of the former name is a member of the new one: the role is the same.

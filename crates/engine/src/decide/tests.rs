@@ -395,6 +395,38 @@ fn row_44_deletion_removes_what_the_claim_made_and_nothing_else() {
 }
 
 #[test]
+fn row_44_a_deletion_that_wakes_up_late_takes_nothing_from_the_claim_made_again() {
+    let first = wishes(Mode::Create);
+    let mut again = first.clone();
+    again.claim.uid = "uid-2".to_owned();
+    let mut server = catalog(&[]);
+    for wishes in [&first, &again] {
+        let steps = structure(wishes, &database(), &observed(None, server.clone())).unwrap();
+        apply(&mut server, &steps);
+    }
+    assert_eq!(farewell(&first, &database(), &server), []);
+    assert_eq!(farewell(&again, &database(), &server).len(), 4);
+}
+
+#[test]
+fn a_claim_made_again_remembers_the_attempts_of_its_earlier_life() {
+    let mut again = wishes(Mode::Adopt);
+    let attempt = again.claim.mark().attempt("17").to_string();
+    again.claim.uid = "uid-2".to_owned();
+    let role = Role {
+        comment: Some(attempt),
+        ..Role::default()
+    };
+    let seen = observed(None, catalog(&[("clerk_b", role)]));
+    let steps = structure(&again, &database(), &seen).unwrap();
+    let marks_again = |step: &ServerStep| {
+        matches!(step, ServerStep::MarkLogin { mark, .. }
+            if mark.attempt.as_deref() == Some("17") && mark.uid == "uid-2")
+    };
+    assert!(steps.iter().any(marks_again), "{steps:?}");
+}
+
+#[test]
 fn row_10_a_claim_never_moves_to_an_empty_database() {
     let wishes = wishes(Mode::Create);
     let mut seen = observed(Some(stored("clerk_a")), catalog(&[]));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use engine::{ErrorClass, address::Endpoint, dsn::Dsn, step::ServerStep};
+use engine::{ErrorClass, address::Endpoint, dsn::Dsn, names::RoleName, step::ServerStep};
 use postgres::{Admins, Kind, Timeouts};
 use testkit::fault_proxy::{Fault, FaultProxy};
 
@@ -144,6 +144,20 @@ async fn a_standby_is_passed_over_for_a_host_that_takes_writes() -> Result<()> {
     let err = log_in_both(&dsn, &standby).await.unwrap_err();
     assert_eq!(err.kind, Kind::NoPrimary);
     log_in_both(&dsn, &primary).await?;
+
+    // A client that tries the standby first must be let in there too.
+    let same = RoleName::try_from("same")?;
+    dsn.address.others = vec![primary.admin.address.primary.clone()];
+    let timeouts = Timeouts {
+        statement: Duration::from_millis(1),
+        ..Timeouts::default()
+    };
+    postgres::log_in(&dsn, &same, timeouts).await?;
+    let changed = "ALTER ROLE same PASSWORD 'changed on the primary'";
+    primary.run("postgres", changed).await?;
+    dsn.credential.password = "changed on the primary".to_owned().into();
+    let err = postgres::log_in(&dsn, &same, timeouts).await.unwrap_err();
+    assert!(matches!(err.kind, Kind::Lagging(_)), "{err}");
     Ok(())
 }
 
