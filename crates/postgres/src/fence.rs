@@ -36,19 +36,31 @@ impl Session {
 }
 
 impl Locked {
-    /// Gives the login its password, by verifier, and says in its mark on what that was based.
+    /// Gives the login its password, by verifier, for ever, and says in its mark on what that was
+    /// based. Changes nothing where the login's comment is no longer the one that was `seen`: then
+    /// somebody else, who took a lock that is not this one, set a password meanwhile.
     pub async fn set_password(
         &mut self,
         login: &Login,
         verifier: &Verifier,
         mark: &Mark,
+        seen: Option<&str>,
     ) -> Result<(), Error> {
         let name = Ident(login.as_str());
+        // After the change, which waits for whoever changes the role at this moment. The division
+        // by zero undoes it: no right is needed for that, and no language.
+        let seen = seen.map_or(sql!("NULL"), |seen| sql!("{seen}", seen = Literal(seen)));
         let statements = [
             sql!(
-                "ALTER ROLE {name} LOGIN PASSWORD {verifier}",
+                "ALTER ROLE {name} LOGIN PASSWORD {verifier} VALID UNTIL 'infinity'",
                 name = name,
                 verifier = verifier.literal(),
+            ),
+            sql!(
+                "SELECT 1 / count(*) FROM pg_roles WHERE rolname = {login} \
+                 AND shobj_description(oid, 'pg_authid') IS NOT DISTINCT FROM {seen}",
+                login = Literal(login.as_str()),
+                seen = seen,
             ),
             sql!(
                 "COMMENT ON ROLE {name} IS {mark}",
@@ -62,6 +74,10 @@ impl Locked {
                 // invalid_parameter_value, feature_not_supported
                 Kind::Refused(code) if matches!(code.as_str(), "22023" | "0A000") => {
                     Kind::RefusedVerifier
+                }
+                // division_by_zero
+                Kind::Refused(code) if code == "22012" => {
+                    Kind::Changed("another controller set this password".to_owned())
                 }
                 kind => kind,
             };

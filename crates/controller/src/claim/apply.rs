@@ -1,6 +1,9 @@
 //! Carries out what was decided, in its order, under the claim's lock on the server.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use api::claim::DatabaseClaim;
 use engine::{
@@ -53,6 +56,7 @@ pub(super) async fn apply(
         context,
         inputs,
         target,
+        comments: HashMap::new(),
         happenings: Vec::new(),
     };
     let outcome = pass.run(&mut session, checks).await?;
@@ -76,6 +80,8 @@ pub(super) struct Pass<'a> {
     pub context: &'a Context,
     pub inputs: &'a Inputs,
     pub target: Target<'a>,
+    /// The comments of the claim's roles, as this pass last saw or wrote them.
+    pub comments: HashMap<String, String>,
     pub happenings: Vec<Happening>,
 }
 
@@ -106,6 +112,10 @@ impl Pass<'_> {
         let catalog = session
             .observe(&observe::question(wishes, self.target.database))
             .await?;
+        let roles = catalog.roles.iter();
+        self.comments = roles
+            .filter_map(|(name, role)| Some((name.clone(), role.comment.clone()?)))
+            .collect();
         let secret = found.as_ref().map(|found| found.stored.clone());
         let login = match published {
             Proof::Refused => secret.as_ref().and_then(Stored::login),
@@ -143,6 +153,7 @@ impl Pass<'_> {
         }
         alive::check_live(self.claim, self.scope).await?;
         self.change(session, &steps, &observed.catalog).await?;
+        self.comments.extend(steps.iter().filter_map(marked_login));
         let makes = |step: &ServerStep| matches!(step, ServerStep::OwnDatabase { .. });
         let made_database = steps.iter().any(makes);
         if let Some(ServerStep::RenameOwner { from, to }) = steps.first() {
@@ -468,6 +479,15 @@ fn made_again(step: &ServerStep) -> Option<String> {
         ServerStep::JoinOwner { login, .. } => Some(format!("membership of {login}")),
         ServerStep::AssumeOwner { login, .. } => Some(format!("role setting of {login}")),
         ServerStep::CreateDatabase { database } => Some(format!("database {database}")),
+        _ => None,
+    }
+}
+
+fn marked_login(step: &ServerStep) -> Option<(String, String)> {
+    match step {
+        ServerStep::CreateLogin { login, mark, .. } | ServerStep::MarkLogin { login, mark } => {
+            Some((login.to_string(), mark.to_string()))
+        }
         _ => None,
     }
 }

@@ -7,7 +7,6 @@ use engine::{
     error_class::ErrorClass,
     names::{DatabaseName, RoleName},
     place::Place,
-    secret::Owner,
     wishes::{ClaimId, deletes},
 };
 use kube::{ResourceExt, runtime::controller::Action};
@@ -193,7 +192,7 @@ async fn delete_secrets(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Erro
         publish::delete(client, &id, &former).await?;
     }
     match publish::read(client, &id.namespace, current).await? {
-        Some(found) if found.stored.owner(&id.name, &id.uid) == Owner::Ours => {
+        Some(found) if former_secret::is_of(&found.stored, &id) => {
             publish::delete(client, &id, &found).await
         }
         _ => Ok(()),

@@ -38,7 +38,8 @@ pub(super) async fn all(
     Ok(all)
 }
 
-fn is_of(stored: &Stored, claim: &ClaimId) -> bool {
+/// Whether this very claim published the Secret, and not an earlier or a later one of its name.
+pub(super) fn is_of(stored: &Stored, claim: &ClaimId) -> bool {
     stored.owner(&claim.name, &claim.uid) == Owner::Ours
         && stored.annotations.get(annotation::CLAIM_UID) == Some(&claim.uid)
 }

@@ -6,6 +6,7 @@
 
 use engine::{
     dsn::Credential,
+    mark::Mark,
     names::Login,
     observed::Observed,
     rotation::{Cause, Step, pick::Idle},
@@ -73,7 +74,7 @@ pub(super) async fn rotate(
     };
     let mark = wishes.claim.mark().attempt(base);
     let setting = std::time::Instant::now();
-    set(session, &credential, &mark).await?;
+    set(pass, session, &credential, &mark).await?;
     context.metrics.rotation.password_set(setting.elapsed());
     context.hook.reached(Step::Set);
 
@@ -144,28 +145,30 @@ async fn confirm(
 
 /// Sets the published password on its login again, and sees it log in.
 pub(super) async fn restore(
-    pass: &Pass<'_>,
+    pass: &mut Pass<'_>,
     session: &mut Locked,
     credential: &Credential,
 ) -> Result<(), Error> {
     let wishes = &pass.inputs.wishes;
-    set(session, credential, &wishes.claim.mark()).await?;
+    set(pass, session, credential, &wishes.claim.mark()).await?;
     let dsn = pass.target.dsn(credential.clone());
     postgres::log_in(&dsn, &wishes.role, pass.context.admins.timeouts()).await?;
     Ok(())
 }
 
 async fn set(
+    pass: &mut Pass<'_>,
     session: &mut Locked,
     credential: &Credential,
-    mark: &engine::mark::Mark,
+    mark: &Mark,
 ) -> Result<(), Error> {
     let verifier = Verifier::of(&credential.password)
         .await
         .ok_or(Error::Stopping)?;
-    session
-        .set_password(&credential.login, &verifier, mark)
-        .await?;
+    let login = &credential.login;
+    let seen = pass.comments.get(login.as_str()).map(String::as_str);
+    session.set_password(login, &verifier, mark, seen).await?;
+    pass.comments.insert(login.to_string(), mark.to_string());
     Ok(())
 }
 

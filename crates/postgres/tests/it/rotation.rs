@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use engine::{ErrorClass, step::ServerStep};
-use postgres::{Admins, Timeouts};
+use postgres::{Admins, Timeouts, Verifier};
 use secrecy::ExposeSecret;
-use testkit::postgres::connect;
+use testkit::{names, postgres::connect, wait::wait_for};
 
 use crate::stage::{Claim, Rank, Stage, everywhere};
 
@@ -50,6 +50,48 @@ async fn a_claims_lock_is_had_by_one_and_freed_by_the_loss_of_its_session() -> R
     Ok(())
 }
 
+/// Two sessions that hold locks of the same name in different databases shut nobody out; what was
+/// seen on the login does.
+#[tokio::test]
+async fn a_password_is_set_only_on_what_was_seen() -> Result<()> {
+    let stage = Stage::new(Rank::Owner).await?;
+    let claim = Claim::new("clerk", "orders")?;
+    claim.create(&mut stage.session().await?).await?;
+    let login = &claim.logins.a;
+    let password = claim
+        .set_password(stage.session().await?, login, 17)
+        .await?;
+    let dsn = claim.dsn(&stage, login, &password);
+    let mut late = stage.session_in(&claim.database).await?.lock(17).await?;
+    let verifier = Verifier::of(&names::random_password()).await.unwrap();
+    let before = claim.mark.to_string();
+    for seen in [Some(before.as_str()), None] {
+        let err = late
+            .set_password(login, &verifier, &claim.mark, seen)
+            .await
+            .unwrap_err();
+        assert_eq!(err.class(), ErrorClass::Conflict, "{err}");
+        postgres::log_in(&dsn, &claim.role, stage.admins.timeouts()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_expiry_set_by_hand_ends_with_the_next_password() -> Result<()> {
+    let stage = Stage::new(Rank::Owner).await?;
+    let claim = Claim::new("clerk", "orders")?;
+    claim.create(&mut stage.session().await?).await?;
+    let login = &claim.logins.a;
+    let expire = format!("ALTER ROLE {login} VALID UNTIL '2000-01-01'");
+    stage.run("postgres", &expire).await?;
+    let password = claim
+        .set_password(stage.session().await?, login, 17)
+        .await?;
+    let dsn = claim.dsn(&stage, login, &password);
+    postgres::log_in(&dsn, &claim.role, stage.admins.timeouts()).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_login_past_its_overlap_loses_its_sessions_and_then_its_password() -> Result<()> {
     everywhere(async |stage| {
@@ -85,8 +127,12 @@ async fn a_login_past_its_overlap_loses_its_sessions_and_then_its_password() -> 
             login: login.clone(),
         };
         session.apply(&[retire], &catalog).await?;
-        let catalog = claim.observe(&mut session).await?;
-        assert!(catalog.sessions.is_empty());
+        // The client hears of its end a moment before the server has forgotten the session.
+        let catalog = wait_for("the session's end", async || {
+            let catalog = claim.observe(&mut session).await?;
+            Ok(catalog.sessions.is_empty().then_some(catalog))
+        })
+        .await?;
         assert!(!catalog.roles[login.as_str()].can_login);
         assert!(stage.refused(&claim, &login, &password).await);
         assert_eq!(stage.memberships_of_admin().await?, "0");
@@ -109,8 +155,8 @@ async fn row_83_creation_and_rotation_take_few_messages_and_connections() -> Res
     claim
         .set_password(stage.session().await?, &claim.logins.a, 17)
         .await?;
-    // Lock, password, unlock.
-    assert_eq!(stage.statements_of(admin)?, 9);
+    // Lock, question, password, unlock.
+    assert_eq!(stage.statements_of(admin)?, 10);
     let connected = format!("connection authorized: user={admin} ");
     assert_eq!(stage.server.log()?.matches(&connected).count(), 1);
     Ok(())

@@ -225,8 +225,11 @@ impl Claim {
             .await
             .context("the runtime is ending")?;
         let mut session = session.lock(key).await?;
+        let catalog = self.observe(&mut session).await?;
+        let seen = catalog.roles.get(login.as_str());
+        let seen = seen.and_then(|role| role.comment.as_deref());
         let mark = self.mark.clone().attempt("8");
-        session.set_password(login, &verifier, &mark).await?;
+        session.set_password(login, &verifier, &mark, seen).await?;
         session.unlock().await?;
         Ok(password)
     }
