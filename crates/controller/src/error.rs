@@ -33,6 +33,8 @@ pub enum Error {
     SecretMoved,
     #[error("the claim was deleted while it was worked on")]
     Ended,
+    #[error("the claim changed while it was worked on")]
+    Outdated,
     #[error("the controller is stopping")]
     Stopping,
     #[error("the pass was given up after {limit:?}; it will be tried again")]
@@ -65,7 +67,9 @@ impl Error {
             Self::AdminSecretMissing { .. } | Self::ForeignSecret { .. } | Self::Quota { .. } => {
                 ErrorClass::Blocked
             }
-            Self::SecretMoved | Self::NotConfirmed | Self::Ended => ErrorClass::Conflict,
+            Self::SecretMoved | Self::NotConfirmed | Self::Ended | Self::Outdated => {
+                ErrorClass::Conflict
+            }
             Self::CircuitOpen { .. } => ErrorClass::Unavailable,
             Self::Stopping | Self::TooLong { .. } | Self::Uncounted { .. } => ErrorClass::Transient,
             Self::Password(_) => ErrorClass::Bug,

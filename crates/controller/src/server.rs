@@ -65,6 +65,10 @@ pub async fn reconcile(
         ));
     }
     let seen = look(context, &server).await;
+    if lacks_consent(&seen) && is_judged(&server) {
+        // Another class's controller serves it. Two that differ would write for ever.
+        return Ok(Action::requeue(LOOK));
+    }
     let was_ready = is_ready(server.status.as_ref());
     let mut status = status(&server, &seen, now);
     status.databases = count(&server, &scope);
@@ -143,14 +147,19 @@ fn is_ready(status: Option<&DatabaseServerStatus>) -> bool {
     status.is_some_and(|status| conditions::is_true(&status.conditions, Type::Ready))
 }
 
+/// Whether somebody said of the server as it is now that it is ready, or why not.
+fn is_judged(server: &DatabaseServer) -> bool {
+    let status = server.status.as_ref();
+    let ready = status.and_then(|status| conditions::find(&status.conditions, Type::Ready));
+    ready.is_some_and(|ready| ready.observed_generation == server.metadata.generation)
+}
+
 fn is_settled(server: &DatabaseServer) -> bool {
-    let Some(status) = &server.status else {
-        return false;
-    };
-    let ready = conditions::find(&status.conditions, Type::Ready);
-    ready.is_some_and(|ready| {
-        ready.status == "True" && ready.observed_generation == server.metadata.generation
-    })
+    is_judged(server) && is_ready(server.status.as_ref())
+}
+
+fn lacks_consent(seen: &Result<Catalog, Error>) -> bool {
+    matches!(seen, Err(Error::Place(place::Error::AdminSecret { .. })))
 }
 
 /// Claims that have a database on the server.

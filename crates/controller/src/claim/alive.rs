@@ -1,5 +1,5 @@
-//! Whether a claim is still wanted. A pass may be late: it read the claim, was held up, and goes on
-//! after somebody else ended the claim. Nothing may be made for it then.
+//! Whether a claim is still wanted as it was read. A pass may be late: it was held up, and goes on
+//! after somebody ended or changed the claim. Nothing may be made for it then.
 
 use api::{claim::DatabaseClaim, names::finalizer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -35,9 +35,16 @@ pub(super) async fn check_live(claim: &DatabaseClaim, scope: &Scope) -> Result<(
 }
 
 fn check_same(claim: &DatabaseClaim, found: Option<&ObjectMeta>) -> Result<(), Error> {
-    let lives = found
-        .is_some_and(|found| found.uid == claim.metadata.uid && found.deletion_timestamp.is_none());
-    if lives { Ok(()) } else { Err(Error::Ended) }
+    let own = &claim.metadata;
+    match found {
+        Some(found) if found.uid != own.uid || found.deletion_timestamp.is_some() => {
+            Err(Error::Ended)
+        }
+        // An older cache is no news.
+        Some(found) if found.generation > own.generation => Err(Error::Outdated),
+        Some(_) => Ok(()),
+        None => Err(Error::Ended),
+    }
 }
 
 #[cfg(test)]
@@ -45,12 +52,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_made_for_a_claim_that_goes_is_gone_or_came_again() {
+    fn nothing_is_made_for_a_claim_that_goes_is_gone_came_again_or_changed() {
         let mut claim = DatabaseClaim::new("shop", api::claim::DatabaseClaimSpec::default());
         claim.metadata.uid = Some("one".to_owned());
         let mut found = claim.metadata.clone();
         assert!(check_same(&claim, Some(&found)).is_ok());
         assert!(check_same(&claim, None).is_err());
+        found.generation = Some(2);
+        assert!(check_same(&claim, Some(&found)).is_err());
+        found.generation = None;
         found.uid = Some("two".to_owned());
         assert!(check_same(&claim, Some(&found)).is_err());
         let mut going = claim.metadata.clone();
