@@ -91,6 +91,18 @@ pub enum ServerStep {
     },
 }
 
+impl ServerStep {
+    /// The login whose comment this step writes, and what it writes.
+    pub fn marked_login(&self) -> Option<(&Login, &Mark)> {
+        match self {
+            Self::CreateLogin { login, mark, .. } | Self::MarkLogin { login, mark } => {
+                Some((login, mark))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A change made over a connection to the claim's own database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseStep {

@@ -153,7 +153,9 @@ impl Pass<'_> {
         }
         alive::check_live(self.claim, self.scope).await?;
         self.change(session, &steps, &observed.catalog).await?;
-        self.comments.extend(steps.iter().filter_map(marked_login));
+        let marked = steps.iter().filter_map(ServerStep::marked_login);
+        self.comments
+            .extend(marked.map(|(login, mark)| (login.to_string(), mark.to_string())));
         let makes = |step: &ServerStep| matches!(step, ServerStep::OwnDatabase { .. });
         let made_database = steps.iter().any(makes);
         if let Some(ServerStep::RenameOwner { from, to }) = steps.first() {
@@ -479,15 +481,6 @@ fn made_again(step: &ServerStep) -> Option<String> {
         ServerStep::JoinOwner { login, .. } => Some(format!("membership of {login}")),
         ServerStep::AssumeOwner { login, .. } => Some(format!("role setting of {login}")),
         ServerStep::CreateDatabase { database } => Some(format!("database {database}")),
-        _ => None,
-    }
-}
-
-fn marked_login(step: &ServerStep) -> Option<(String, String)> {
-    match step {
-        ServerStep::CreateLogin { login, mark, .. } | ServerStep::MarkLogin { login, mark } => {
-            Some((login.to_string(), mark.to_string()))
-        }
         _ => None,
     }
 }
