@@ -85,7 +85,7 @@ pub(super) async fn adopted(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_published_dsn_authenticates_through_a_kill_at_every_step() -> Result<()> {
+async fn row_18_the_published_dsn_authenticates_through_a_kill_at_every_step() -> Result<()> {
     env(async |env| {
         let stage = Stage::of(env);
         let mut controller = Faulty::start(env, Fault::Kill).await?;

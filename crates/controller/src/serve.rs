@@ -102,3 +102,41 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
         (StatusCode::SERVICE_UNAVAILABLE, "caches are not synced yet")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::*;
+
+    async fn asked(listener: &std::net::SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(listener).await.unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn row_87_the_probes_tell_whether_caches_are_whole_and_the_loop_turns() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (health, token) = (Arc::new(Health::default()), CancellationToken::new());
+        let server = tokio::spawn(probes(listener, Arc::clone(&health), token.clone()));
+        let is_ok = async |path| asked(&address, path).await.starts_with("HTTP/1.0 200");
+        assert!(is_ok("/healthz").await && !is_ok("/readyz").await);
+        health.set_ready(true);
+        assert!(is_ok("/readyz").await);
+        let long_ago = Instant::now().checked_sub(STUCK).unwrap();
+        health.beat.store(Arc::new(long_ago));
+        assert!(!is_ok("/healthz").await);
+        health.beat();
+        assert!(is_ok("/healthz").await);
+        token.cancel();
+        server.await.unwrap();
+    }
+}
