@@ -41,7 +41,7 @@ impl Leadership {
 
     /// Waits until the Lease is ours. `false`: the token ended first.
     pub async fn acquire(&self, token: &CancellationToken) -> bool {
-        let mut rival = None;
+        let (mut rival, mut told) = (None, String::new());
         loop {
             match self.try_take(&mut rival).await {
                 Ok(true) => {
@@ -49,7 +49,14 @@ impl Leadership {
                     return true;
                 }
                 Ok(false) => {}
-                Err(err) => tracing::debug!(error = chain(&err), "lease not taken"),
+                // Said once in the same words: a replica that may not lead would say no more.
+                Err(err) if chain(&err) == told => {
+                    tracing::debug!(error = told, "lease not taken");
+                }
+                Err(err) => {
+                    told = chain(&err);
+                    tracing::warn!(lease = self.name, error = told, "lease not taken");
+                }
             }
             tokio::select! {
                 biased;
