@@ -117,6 +117,13 @@ impl DbRoleClaim {
     pub fn class(&self) -> &str {
         names::class_of(self.spec.class.as_deref())
     }
+
+    /// The Secret that is published: `spec.secretName`, or the role claim's own name.
+    pub fn secret_name(&self) -> &str {
+        let wished = self.spec.secret_name.as_deref();
+        let own = || self.metadata.name.as_deref().unwrap_or_default();
+        wished.filter(|name| !name.is_empty()).unwrap_or_else(own)
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "serde wants the field's own type")]

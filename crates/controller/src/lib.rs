@@ -5,6 +5,7 @@ pub mod bound;
 pub mod claim;
 pub mod config_file;
 pub mod context;
+pub mod directory;
 pub mod error;
 pub mod events;
 pub mod hook;
@@ -24,4 +25,6 @@ pub mod tasks;
 pub mod watch;
 
 pub use context::Settings;
+pub use directory::Directory;
 pub use run::{MetricsAccess, Options, run};
+pub use serve::Gate;

@@ -6,7 +6,7 @@ mod reconcile;
 mod rotation;
 
 use engine::ErrorClass;
-use prometheus::{IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{IntCounterVec, Opts, Registry, TextEncoder, core::Collector};
 
 pub use self::{claims::ClaimGauges, reconcile::Reconcile, rotation::Rotation};
 
@@ -39,6 +39,11 @@ impl Metrics {
             errors: Errors(errors),
             registry,
         })
+    }
+
+    /// Takes in what another part of this process measures.
+    pub fn add(&self, collector: Box<dyn Collector>) -> Result<(), prometheus::Error> {
+        self.registry.register(collector)
     }
 
     /// The text format of Prometheus.

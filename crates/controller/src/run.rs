@@ -17,6 +17,7 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{reflector::ObjectRef, watcher},
 };
+use prometheus::core::Collector;
 use tokio::{net::TcpListener, sync::broadcast};
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +34,7 @@ use crate::{
     queue::reconcile_all,
     quota::Reservations,
     role_claim,
-    serve::{self, Health},
+    serve::{self, Gate, Health},
     server::{self, ServerScope},
     tasks::{self, Tasks},
     watch::{self, Cache, Touched},
@@ -50,6 +51,10 @@ pub struct Options {
     pub metrics: Option<TcpListener>,
     /// Whether `/metrics` speaks TLS and asks who reads.
     pub metrics_access: MetricsAccess,
+    /// What else this process serves, and `/readyz` waits for.
+    pub gate: Gate,
+    /// What else of this process is measured.
+    pub collectors: Vec<Box<dyn Collector>>,
     pub hook: Box<dyn Hook>,
 }
 
@@ -87,6 +92,8 @@ pub async fn run(options: Options, token: CancellationToken) -> Result<(), Error
         probes,
         metrics,
         metrics_access,
+        gate,
+        collectors,
         hook,
     } = options;
     let (config, text) = config_file::load(&config_file)?;
@@ -98,8 +105,11 @@ pub async fn run(options: Options, token: CancellationToken) -> Result<(), Error
         &settings.identity,
     );
     let (context, touched) = context(client, settings, config, hook)?;
+    for collector in collectors {
+        context.metrics.add(collector)?;
+    }
     let stores = Arc::new(OnceLock::new());
-    let health = Arc::new(Health::default());
+    let health = Arc::new(Health::new(gate));
     serve_all(
         &mut tasks,
         &context,

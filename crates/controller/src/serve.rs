@@ -20,22 +20,39 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub struct Health {
     is_ready: AtomicBool,
+    gate: Gate,
     beat: ArcSwap<Instant>,
 }
+
+/// What else of this process must be up before it is ready; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(Arc<AtomicBool>);
 
 /// The main loop counts as stuck when it has not turned for so long.
 const STUCK: Duration = Duration::from_mins(1);
 
-impl Default for Health {
-    fn default() -> Self {
-        Self {
-            is_ready: AtomicBool::new(false),
-            beat: ArcSwap::from_pointee(Instant::now()),
-        }
+impl Gate {
+    /// One that keeps nobody waiting.
+    pub fn opened() -> Self {
+        let gate = Self::default();
+        gate.open();
+        gate
+    }
+
+    pub fn open(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
 impl Health {
+    pub fn new(gate: Gate) -> Self {
+        Self {
+            is_ready: AtomicBool::new(false),
+            gate,
+            beat: ArcSwap::from_pointee(Instant::now()),
+        }
+    }
+
     pub fn set_ready(&self, is_ready: bool) {
         self.is_ready.store(is_ready, Ordering::Relaxed);
     }
@@ -43,6 +60,10 @@ impl Health {
     /// Called by the main loop each time it turns.
     pub fn beat(&self) {
         self.beat.store(Arc::new(Instant::now()));
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Relaxed) && self.gate.0.load(Ordering::Relaxed)
     }
 
     fn is_alive(&self) -> bool {
@@ -96,10 +117,11 @@ async fn alive(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) 
 }
 
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
-    if health.is_ready.load(Ordering::Relaxed) {
+    if health.is_ready() {
         (StatusCode::OK, "ok")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "caches are not synced yet")
+        let why = "caches are not synced, or the webhook has no certificate yet";
+        (StatusCode::SERVICE_UNAVAILABLE, why)
     }
 }
 
@@ -125,11 +147,14 @@ mod tests {
     async fn row_87_the_probes_tell_whether_caches_are_whole_and_the_loop_turns() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (health, token) = (Arc::new(Health::default()), CancellationToken::new());
+        let (gate, token) = (Gate::default(), CancellationToken::new());
+        let health = Arc::new(Health::new(gate.clone()));
         let server = tokio::spawn(probes(listener, Arc::clone(&health), token.clone()));
         let is_ok = async |path| asked(&address, path).await.starts_with("HTTP/1.0 200");
         assert!(is_ok("/healthz").await && !is_ok("/readyz").await);
         health.set_ready(true);
+        assert!(!is_ok("/readyz").await);
+        gate.open();
         assert!(is_ok("/readyz").await);
         let long_ago = Instant::now().checked_sub(STUCK).unwrap();
         health.beat.store(Arc::new(long_ago));

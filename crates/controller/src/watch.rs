@@ -78,7 +78,7 @@ where
 
 /// Objects in one answer of the first list. The largest answer decides how much memory the process
 /// keeps for good: the allocator rarely gives back what was used once.
-const PAGE: u32 = 100;
+pub(crate) const PAGE: u32 = 100;
 
 /// Watches one kind into a cache. The stream gives what was touched, deleted objects too, and must
 /// be polled for the cache to move.

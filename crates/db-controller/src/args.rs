@@ -5,10 +5,16 @@ use std::{ffi::OsString, path::PathBuf};
 use anyhow::Context;
 use clap::{ArgAction, Parser};
 
-use crate::logs::Format;
+use webhook::settings::Probes;
+
+use crate::{admission::WebhookArgs, logs::Format};
 
 /// Gives applications databases, and logins that change by themselves.
 #[derive(Debug, Parser)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the original"
+)]
 #[command(name = "db-controller", version)]
 pub struct Args {
     /// Serves claims of this class only.
@@ -35,6 +41,20 @@ pub struct Args {
     /// Cluster access outside a cluster.
     #[arg(long, env = "KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    pub webhook: WebhookArgs,
+    /// Injected sidecars are asked whether they are ready.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub enable_sidecar_readiness_probe: bool,
+    /// Injected sidecars are asked whether they live.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub enable_sidecar_liveness_probe: bool,
+    /// As --webhook-bind-address=:9443, unless that is given.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub enable_db_proxy: bool,
+    /// The same: which pods are converted, is said by the registration.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub enable_deprecation_conversion_webhook: bool,
     /// json or console.
     #[arg(long, default_value = "console")]
     pub zap_encoder: String,
@@ -45,14 +65,6 @@ pub struct Args {
     // Flags of the original that change nothing here, or nothing yet.
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub enable_http2: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub enable_db_proxy: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub enable_deprecation_conversion_webhook: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub enable_sidecar_readiness_probe: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub enable_sidecar_liveness_probe: Option<String>,
     #[arg(long, hide = true)]
     pub dsnexec_sidecar_config_path: Option<String>,
     #[arg(long, hide = true)]
@@ -89,6 +101,22 @@ impl Args {
         Ok(namespace.trim().to_owned())
     }
 
+    /// Where the webhook listens: the original's port, if its flags ask for one and nothing more.
+    pub(crate) fn webhook_address(&self) -> &str {
+        let is_asked = self.enable_db_proxy || self.enable_deprecation_conversion_webhook;
+        match self.webhook.webhook_bind_address.as_str() {
+            "0" | "" if is_asked => ":9443",
+            address => address,
+        }
+    }
+
+    pub(crate) fn sidecar_probes(&self) -> Probes {
+        Probes {
+            readiness: self.enable_sidecar_readiness_probe,
+            liveness: self.enable_sidecar_liveness_probe,
+        }
+    }
+
     pub(crate) fn log_format(&self) -> Format {
         if self.zap_encoder == "json" {
             Format::Json
@@ -110,19 +138,6 @@ impl Args {
     /// Says once which flags were given that do nothing.
     pub(crate) fn warn_of_ignored(&self) {
         let given = [
-            ("enable-db-proxy", &self.enable_db_proxy),
-            (
-                "enable-deprecation-conversion-webhook",
-                &self.enable_deprecation_conversion_webhook,
-            ),
-            (
-                "enable-sidecar-readiness-probe",
-                &self.enable_sidecar_readiness_probe,
-            ),
-            (
-                "enable-sidecar-liveness-probe",
-                &self.enable_sidecar_liveness_probe,
-            ),
             (
                 "dsnexec-sidecar-config-path",
                 &self.dsnexec_sidecar_config_path,
@@ -182,5 +197,18 @@ mod tests {
             parse(&["--watch-namespaces=a,b"]).watch_namespaces,
             ["a", "b"]
         );
+    }
+
+    #[test]
+    fn row_89_the_webhook_is_off_unless_its_address_or_a_flag_of_the_original_asks_for_it() {
+        for (arguments, address) in [
+            (&[][..], "0"),
+            (&["--enable-db-proxy=false"], "0"),
+            (&["--enable-db-proxy"], ":9443"),
+            (&["-enable-deprecation-conversion-webhook"], ":9443"),
+            (&["--enable-db-proxy", "--webhook-bind-address=:1"], ":1"),
+        ] {
+            assert_eq!(parse(arguments).webhook_address(), address, "{arguments:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The db-controller program: arguments and wiring only. A library too, so that the tests' build
 //! of it differs from the shipped one in nothing but its hook.
 
+mod admission;
 mod args;
 mod logs;
 mod signals;
@@ -8,7 +9,7 @@ mod signals;
 use std::path::Path;
 
 use anyhow::Context;
-use controller::{MetricsAccess, Options, Settings, hook::Hook};
+use controller::{Gate, MetricsAccess, Options, Settings, hook::Hook};
 use kube::{Client, Config, config::KubeConfigOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,8 +24,20 @@ pub async fn run(args: Args, hook: Box<dyn Hook>) -> anyhow::Result<()> {
     signals::cancel_on_signal(token.clone());
     let client = client(args.kubeconfig.as_deref()).await?;
     let namespace = args.namespace()?;
+    let address = args.webhook_address();
+    let webhook = match listener("--webhook-bind-address", address).await? {
+        Some(listener) => {
+            let server = admission::Server::new(listener, &args, &namespace, client.clone());
+            Some(server.context("the webhook can't start")?)
+        }
+        None => None,
+    };
+    let gate = match &webhook {
+        Some(_) => Gate::default(),
+        None => Gate::opened(),
+    };
     let options = Options {
-        client,
+        client: client.clone(),
         settings: Settings {
             class: args.class.clone(),
             namespace,
@@ -44,11 +57,23 @@ pub async fn run(args: Args, hook: Box<dyn Hook>) -> anyhow::Result<()> {
         } else {
             MetricsAccess::Open
         },
+        gate: gate.clone(),
+        collectors: webhook
+            .iter()
+            .map(|server| server.reviews().collector())
+            .collect(),
         hook,
     };
-    controller::run(options, token)
-        .await
-        .context("db-controller ends")
+    let controller = Box::pin(async {
+        let ended = controller::run(options, token.clone()).await;
+        ended.context("db-controller ends")
+    });
+    let Some(webhook) = webhook else {
+        return controller.await;
+    };
+    let served = Box::pin(async { Ok(webhook.serve(&client, &gate, &token).await?) });
+    tokio::try_join!(controller, served)?;
+    Ok(())
 }
 
 /// The cluster of `--kubeconfig`, of `KUBECONFIG`, or the one that the process runs in.

@@ -4,6 +4,7 @@ mod authority;
 mod life;
 mod renewal;
 pub mod store;
+pub mod upkeep;
 
 pub use renewal::{Kept, renewed};
 

@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod convert;
 pub mod guard;
 pub mod known;
+pub mod metrics;
 pub mod mutate;
 pub mod serve;
 pub mod settings;

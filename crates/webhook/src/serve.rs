@@ -28,6 +28,7 @@ use crate::{
     convert::convert,
     guard::{self, Deletion, Namespace, Progress},
     known::Known,
+    metrics::{About, Reviews},
     mutate::mutate,
     settings::Settings,
 };
@@ -43,6 +44,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct Webhook {
     pub settings: Arc<Settings>,
     pub known: Arc<dyn Known>,
+    pub reviews: Reviews,
 }
 
 /// Why the server ended or did not start.
@@ -94,7 +96,8 @@ type Body = Result<Bytes, BytesRejection>;
 type Answer = Json<AdmissionReview<DynamicObject>>;
 
 async fn mutate_pod(State(webhook): State<Webhook>, body: Body) -> Answer {
-    answer::to(&body, |request: &AdmissionRequest<Pod>| {
+    let started = webhook.reviews.start(About::Injection);
+    let answer = answer::to(&body, |request: &AdmissionRequest<Pod>| {
         let Some((pod, ns)) = created(request) else {
             return Ok(AdmissionResponse::from(request));
         };
@@ -104,21 +107,27 @@ async fn mutate_pod(State(webhook): State<Webhook>, body: Body) -> Answer {
             answer::Refused::forbidden(&refusal)
         })?;
         answer::changed(request, change)
-    })
+    });
+    started.answered(&answer);
+    answer
 }
 
 async fn convert_pod(State(webhook): State<Webhook>, body: Body) -> Answer {
-    answer::to(&body, |request: &AdmissionRequest<Pod>| {
+    let started = webhook.reviews.start(About::Conversion);
+    let answer = answer::to(&body, |request: &AdmissionRequest<Pod>| {
         let Some((pod, ns)) = created(request) else {
             return Ok(AdmissionResponse::from(request));
         };
         let change = convert(pod, ns, &webhook.settings.class, webhook.known.as_ref());
         answer::changed(request, change)
-    })
+    });
+    started.answered(&answer);
+    answer
 }
 
 async fn guard_claim(State(webhook): State<Webhook>, body: Body) -> Answer {
-    answer::to(&body, |request: &AdmissionRequest<DynamicObject>| {
+    let started = webhook.reviews.start(About::Deletion);
+    let answer = answer::to(&body, |request: &AdmissionRequest<DynamicObject>| {
         let allowed = AdmissionResponse::from(request);
         if request.operation != Operation::Delete || request.sub_resource.is_some() {
             return Ok(allowed);
@@ -150,7 +159,9 @@ async fn guard_claim(State(webhook): State<Webhook>, body: Body) -> Answer {
         );
         guard::admit(&deletion).map_err(|denied| answer::Refused::forbidden(&denied))?;
         Ok(allowed)
-    })
+    });
+    started.answered(&answer);
+    answer
 }
 
 /// The pod and its namespace, if this is the creation of one and nothing else.

@@ -22,7 +22,8 @@ pub struct Settings {
 }
 
 /// What a sidecar is to the kubelet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum Form {
     /// An init container with `restartPolicy: Always`: started first, and Jobs end. Kubernetes 1.29.
     Native,
@@ -31,7 +32,8 @@ pub enum Form {
 }
 
 /// What happens to a pod whose claim is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum UnknownClaim {
     Refuse,
     /// The claim's name is taken for the Secret's, and the pod waits until that exists.

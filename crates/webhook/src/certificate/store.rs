@@ -88,11 +88,28 @@ pub async fn keep(
     Err(Error::Contended(what()))
 }
 
-/// Writes the bundle into both webhook configurations of that name, where they exist and differ.
-pub async fn publish(client: &Client, name: &str, authorities: &str) -> Result<(), Error> {
+/// The names of the configurations through which the API server knows this webhook.
+#[derive(Debug, Clone)]
+pub struct Registrations {
+    pub mutating: String,
+    pub validating: String,
+}
+
+/// Writes the bundle into both configurations, where they exist and differ.
+pub async fn publish(
+    client: &Client,
+    registrations: &Registrations,
+    authorities: &str,
+) -> Result<(), Error> {
+    let Registrations {
+        mutating,
+        validating,
+    } = registrations;
     let bundle = ByteString(authorities.as_bytes().to_vec());
-    publish_in::<MutatingWebhookConfiguration>(Api::all(client.clone()), name, &bundle).await?;
-    publish_in::<ValidatingWebhookConfiguration>(Api::all(client.clone()), name, &bundle).await
+    let all = Api::<MutatingWebhookConfiguration>::all(client.clone());
+    publish_in(all, mutating, &bundle).await?;
+    let all = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+    publish_in(all, validating, &bundle).await
 }
 
 /// A kind with webhooks, each of which names the authorities that it trusts.

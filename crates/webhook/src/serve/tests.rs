@@ -12,6 +12,7 @@ use tower::ServiceExt;
 use super::{BODY_LIMIT, Webhook, router};
 use crate::{
     known::{Known, Published},
+    metrics::Reviews,
     settings::Settings,
 };
 
@@ -40,6 +41,7 @@ async fn ask(path: &str, body: impl Into<Body>) -> Value {
     let webhook = Webhook {
         settings: Arc::new(Settings::new("blue", "proxy:1", "exec:1")),
         known: Arc::new(Store),
+        reviews: Reviews::new().unwrap(),
     };
     let request = Request::post(path).body(body.into()).unwrap();
     let answer = router(webhook).oneshot(request).await.unwrap();

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use webhook::certificate::{Leaf, Presented};
 use webhook::known::{Known, Published};
+use webhook::metrics::Reviews;
 use webhook::serve::{self, Webhook, router};
 use webhook::settings::Settings;
 
@@ -47,6 +48,7 @@ impl Stage {
         let webhook = Webhook {
             settings: Arc::new(Settings::new(CLASS, "proxy:1", "exec:1")),
             known: Arc::new(Store),
+            reviews: Reviews::new()?,
         };
         let presented = Presented::new(&leaf(authority)?)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::json;
-use webhook::certificate::store;
+use webhook::certificate::store::{self, Registrations};
 
 #[tokio::test]
 async fn row_59_replicas_that_start_at_once_end_with_one_authority() -> Result<()> {
@@ -57,7 +57,11 @@ async fn row_59_the_bundle_is_written_where_it_differs_and_only_there() -> Resul
         let kept = store::keep(&env.client(), name, "webhook", &names, now).await?;
         let bundle = kept.authorities.as_str();
         let client = env.client();
-        let both = (0..2).map(|_| store::publish(&client, name, bundle));
+        let registrations = Registrations {
+            mutating: name.to_owned(),
+            validating: name.to_owned(),
+        };
+        let both = (0..2).map(|_| store::publish(&client, &registrations, bundle));
         let _: Vec<()> = futures::future::try_join_all(both).await?;
         let written = configurations.get(name).await?;
         let hooks = written.webhooks.as_deref().unwrap_or_default();
@@ -66,7 +70,7 @@ async fn row_59_the_bundle_is_written_where_it_differs_and_only_there() -> Resul
             let seen = hook.client_config.ca_bundle.as_ref();
             assert_eq!(seen.map(|it| it.0.as_slice()), Some(bundle.as_bytes()));
         }
-        store::publish(&env.client(), name, bundle).await?;
+        store::publish(&client, &registrations, bundle).await?;
         let again = configurations.get(name).await?;
         let version = |it: &MutatingWebhookConfiguration| it.metadata.resource_version.clone();
         assert_eq!(version(&again), version(&written));
