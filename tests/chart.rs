@@ -7,3 +7,4 @@ mod metrics;
 mod rendering;
 mod rights;
 mod values;
+mod webhook;

@@ -71,12 +71,12 @@ async fn row_90_the_release_installs_upgrades_and_leaves_claims_behind() -> Resu
 
     let install = readme_command()?;
     helm(&install)?;
-    // The cluster admits the pod, which has no node to run on.
-    pods_are(&control_plane, 1).await?;
+    // The cluster admits the pods, which have no node to run on.
+    pods_are(&control_plane, 2).await?;
 
     let upgrade = format!(
         "helm upgrade db-controller charts/db-controller --namespace {NAMESPACE} --reuse-values \
-         --set replicaCount=2 --set pdb.enabled=true --set replicas=3 --set metrics.secre=true"
+         --set replicaCount=3 --set replicas=3 --set metrics.secre=true"
     );
     let notes = helm(&upgrade)?;
     for unknown in ["replicas", "metrics.secre"] {
@@ -84,7 +84,7 @@ async fn row_90_the_release_installs_upgrades_and_leaves_claims_behind() -> Resu
         assert!(notes.contains(&words), "{notes}");
     }
     assert_eq!(notes.matches("is unknown").count(), 2, "{notes}");
-    pods_are(&control_plane, 2).await?;
+    pods_are(&control_plane, 3).await?;
     let client = control_plane.client().await?;
     let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), NAMESPACE);
     assert_eq!(budgets.list(&ListParams::default()).await?.items.len(), 1);
@@ -104,7 +104,7 @@ async fn row_90_the_release_installs_upgrades_and_leaves_claims_behind() -> Resu
     ))?;
     pods_are(&control_plane, 0).await?;
     helm(&install)?;
-    pods_are(&control_plane, 1).await?;
+    pods_are(&control_plane, 2).await?;
     assert_eq!(claims.get("orders").await?.metadata.uid, uid);
     control_plane.stop().await
 }

@@ -20,9 +20,9 @@ controllerConfig:
 image: {repository: registry.example/it, pullPolicy: Always, tag: v7}
 imagePullSecrets: [{name: pull}]
 dbproxy: {enabled: true, image: {repository: registry.example/dbproxy, tag: v1}}
-dsnexec: {enabled: false, image: {repository: registry.example/dsnexec, tag: v1}}
-deprecationConversionWebhook: {enabled: false}
-probes: {liveness: {enabled: false}, readiness: {enabled: true}}
+dsnexec: {enabled: true, image: {repository: registry.example/dsnexec, tag: v1}}
+deprecationConversionWebhook: {enabled: true}
+probes: {liveness: {enabled: true}, readiness: {enabled: false}}
 metrics: {port: 8090}
 healthProbe: {port: 8091}
 webhook: {port: 9444}
@@ -115,6 +115,11 @@ fn row_90_the_originals_values_land_in_the_container() -> Result<()> {
         ("/resources/requests/cpu", json!("100m")),
         ("/ports/0/containerPort", json!(8090)),
         ("/ports/1/containerPort", json!(8091)),
+        ("/ports/2/containerPort", json!(9444)),
+        ("/env/1/name", json!("DBPROXY_IMAGE")),
+        ("/env/1/value", json!("registry.example/dbproxy:v1")),
+        ("/env/2/name", json!("DSNEXEC_IMAGE")),
+        ("/env/2/value", json!("registry.example/dsnexec:v1")),
         ("/livenessProbe/httpGet/path", json!("/healthz")),
         ("/readinessProbe/httpGet/path", json!("/readyz")),
     ];
@@ -131,6 +136,9 @@ fn row_90_the_originals_values_land_in_the_container() -> Result<()> {
         "--zap-encoder=console",
         "--zap-log-level=debug",
         "--zap-time-encoding=epoch",
+        "--webhook-bind-address=:9444",
+        "--enable-sidecar-readiness-probe=false",
+        "--enable-sidecar-liveness-probe=true",
     ] {
         assert!(
             arguments.iter().any(|given| given == argument),
@@ -148,6 +156,24 @@ fn row_90_the_originals_values_land_in_the_other_objects() -> Result<()> {
     rendered.object("ClusterRole", "all-dbs-manager-role")?;
     let service = rendered.object("Service", "all-dbs")?;
     assert_eq!(service.data["spec"]["type"], "NodePort");
+    let ports = service.data["spec"]["ports"].to_string();
+    for port in ["8444", "dbproxy-webhook", "9444"] {
+        assert!(ports.contains(port), "{ports}");
+    }
+    let guards = rendered.object("ValidatingWebhookConfiguration", "all-dbs-validation-cfg")?;
+    let guards = guards.data["webhooks"].as_array().map(Vec::len);
+    assert_eq!(guards, Some(2));
+    let mutations = rendered.object("MutatingWebhookConfiguration", "all-dbs-mutation-cfg")?;
+    let names = mutations.data["webhooks"].as_array().context("hooks")?;
+    let names: Vec<_> = names
+        .iter()
+        .filter_map(|hook| hook["name"].as_str())
+        .collect();
+    let expected = ["podconversion", "dbproxy", "dsnexec"];
+    assert_eq!(
+        names,
+        expected.map(|it| format!("{it}.persistance.atlas.infoblox.com"))
+    );
     let election = rendered.object("Role", "dbs-leader-election-role")?;
     assert!(
         election.data["rules"]
@@ -199,8 +225,9 @@ fn row_90_the_originals_values_land_in_the_config() -> Result<()> {
 fn row_90_without_any_value_names_and_sizes_are_the_originals() -> Result<()> {
     let rendered = Rendered::from("")?;
     let deployment = rendered.object("Deployment", "blue-db-controller")?;
-    assert_eq!(deployment.data["spec"]["replicas"], 1);
-    assert_eq!(rendered.of_kind("PodDisruptionBudget").count(), 0);
+    // Two, where the original has one: they answer the webhook.
+    assert_eq!(deployment.data["spec"]["replicas"], 2);
+    assert_eq!(rendered.of_kind("PodDisruptionBudget").count(), 1);
     rendered.object("ConfigMap", "db-controller-config")?;
     let container = rendered.container()?;
     let resources = json!({

@@ -85,6 +85,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   "crds" (list "install")
   "dashboard" (list "alert" "annotations" "enabled" "labels")
   "dbController" (list "class")
+  "dbproxy" (list "defaults" "enabled" "image")
+  "deprecationConversionWebhook" (list "enabled")
+  "dsnexec" (list "defaults" "enabled" "image")
   "healthProbe" (list "port")
   "ib" (list "realm")
   "image" (list "pullPolicy" "repository" "tag")
@@ -94,6 +97,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   "rbac" (list "aggregateToDefaultRoles" "create")
   "service" (list "port" "type")
   "serviceAccount" (list "annotations" "create" "name")
+  "webhook" (list "certManager" "deletionGuard" "enabled" "port" "unknownClaim")
   "zapLogger" (list "encoding" "level" "timeEncoding") -}}
 {{- range $section, $known := $sections }}
 {{- range $key := keys (get $.Values $section) | sortAlpha }}

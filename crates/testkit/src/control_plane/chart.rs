@@ -11,7 +11,13 @@ use super::{ClusterAccess, objects};
 use crate::assets::{control_plane, helm, tools, workspace};
 
 /// Kinds that only make sense with nodes, or that [`ClusterAccess::install_crds`] has put there.
-const LEFT_OUT: [&str; 2] = ["Deployment", "CustomResourceDefinition"];
+/// A registration would ask a Service without pods before each deletion of a claim.
+const LEFT_OUT: [&str; 4] = [
+    "Deployment",
+    "CustomResourceDefinition",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+];
 
 /// The objects of one release.
 #[derive(Debug)]

@@ -1,0 +1,291 @@
+//! The release's registrations reach its controller: the very objects that the chart renders, with
+//! a Service that leads to a process of the test instead of pods.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
+use kube::{Client, ResourceExt, discovery};
+use serde_json::{Value, json};
+use testkit::assets::workspace;
+use testkit::control_plane::{ControlPlane, ControlPlaneOptions};
+use testkit::controller::{ControllerOptions, ControllerProcess};
+use testkit::process::with_free_ports;
+use testkit::wait::wait_for;
+use testkit::{TestEnv, env};
+
+use super::helm::{NAMESPACE, RELEASE, Rendered, kind_of};
+use crate::support::{Stage, merge};
+
+const SHOP: &str = "shop";
+const FULLNAME: &str = "blue-db-controller";
+
+/// A cluster with the release's registrations and one replica of its controller.
+struct Installed<'a> {
+    env: &'a TestEnv,
+    rendered: Rendered,
+    kubeconfig: String,
+    shop: Stage,
+}
+
+impl<'a> Installed<'a> {
+    async fn new(env: &'a TestEnv, control_plane: &ControlPlane, port: u16) -> Result<Self> {
+        for namespace in [NAMESPACE, SHOP] {
+            control_plane.create_namespace(namespace).await?;
+        }
+        let crds = workspace().join("config/crd");
+        control_plane.install_crds(&crds).await?;
+        let values = format!(
+            "webhook: {{port: {port}}}\nservice: {{port: {port}}}\ndsnexec: {{enabled: true}}\n\
+             deprecationConversionWebhook: {{enabled: true}}\n"
+        );
+        let chart = control_plane
+            .install_chart(RELEASE, NAMESPACE, &values)
+            .await?;
+        let client = control_plane.client().await?;
+        lead_to_this_machine(&client).await?;
+        let rendered = Rendered::from(&values)?;
+        for object in &rendered.objects {
+            if kind_of(object).ends_with("WebhookConfiguration") {
+                apply(&client, object).await?;
+            }
+        }
+        let account = &chart.service_account;
+        let kubeconfig = control_plane
+            .service_account_kubeconfig(NAMESPACE, account)
+            .await?;
+        let namespace = SHOP.to_owned();
+        let shop = Stage { client, namespace };
+        Ok(Self {
+            env,
+            rendered,
+            kubeconfig,
+            shop,
+        })
+    }
+
+    /// One replica, with the arguments and the environment of the release's pods.
+    async fn controller(&self) -> Result<ControllerProcess> {
+        let arguments = self.rendered.arguments()?;
+        let of_webhook = [
+            "--webhook",
+            "--unknown",
+            "--sidecar",
+            "--enable",
+            "--dbproxy",
+        ];
+        let is_its = |argument: &String| of_webhook.iter().any(|flag| argument.starts_with(flag));
+        let env = self.rendered.container()?["env"]
+            .as_array()
+            .context("env")?;
+        let env = env.iter().filter_map(|variable| {
+            let (name, value) = (variable["name"].as_str()?, variable["value"].as_str()?);
+            Some((name.to_owned(), value.to_owned()))
+        });
+        let options = ControllerOptions {
+            kubeconfig: self.kubeconfig.clone(),
+            class: "default".to_owned(),
+            namespace: NAMESPACE.to_owned(),
+            args: arguments.into_iter().filter(is_its).collect(),
+            env: env.collect(),
+            ..ControllerOptions::default()
+        };
+        self.env.start_controller(options).await
+    }
+
+    async fn claim(&self, name: &str, spec: Value) -> Result<()> {
+        let mut full = json!({
+            "class": "default", "userName": "clerk", "databaseName": "orders",
+            "server": "a-server-that-is-not-there",
+        });
+        merge(&mut full, spec);
+        self.shop.claim(name, full).await.map(drop)
+    }
+
+    /// Creates a pod and returns what the API server made of it.
+    async fn pod(&self, labels: &[(&str, &str)], more: Value) -> kube::Result<Pod> {
+        let labels: BTreeMap<_, _> = labels
+            .iter()
+            .map(|(key, value)| (format!("persistance.atlas.infoblox.com/{key}"), *value))
+            .collect();
+        let mut pod = json!({
+            "metadata": { "generateName": "till-", "labels": labels },
+            "spec": { "containers": [{ "name": "till", "image": "till:3" }] },
+        });
+        merge(&mut pod, more);
+        let pod = serde_json::from_value(pod).map_err(kube::Error::SerdeError)?;
+        let pods = Api::<Pod>::namespaced(self.shop.client.clone(), SHOP);
+        pods.create(&PostParams::default(), &pod).await
+    }
+
+    async fn labelled(&self, claim: &str) -> kube::Result<Pod> {
+        let labels = [
+            ("claim", claim),
+            ("class", "default"),
+            ("dbproxy", "enabled"),
+        ];
+        self.pod(&labels, json!({})).await
+    }
+}
+
+/// The release's Service, which on a cluster without nodes leads to the test's machine.
+async fn lead_to_this_machine(client: &Client) -> Result<()> {
+    let services = Api::<Service>::namespaced(client.clone(), NAMESPACE);
+    let params = DeleteParams::default();
+    services.delete(FULLNAME, &params).await?;
+    let service = json!({
+        "metadata": { "name": FULLNAME },
+        "spec": { "type": "ExternalName", "externalName": "localhost" },
+    });
+    let service = serde_json::from_value(service)?;
+    services.create(&PostParams::default(), &service).await?;
+    Ok(())
+}
+
+async fn apply(client: &Client, object: &DynamicObject) -> Result<()> {
+    let types = object.types.as_ref().context("an object without kind")?;
+    let kind = GroupVersionKind::try_from(types)?;
+    let (resource, _) = discovery::pinned_kind(client, &kind).await?;
+    let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
+    let params = PatchParams::apply("helm").force();
+    api.patch(&object.name_any(), &params, &Patch::Apply(object))
+        .await?;
+    Ok(())
+}
+
+fn sidecars(pod: &Pod) -> Vec<&str> {
+    let spec = pod.spec.as_ref();
+    let containers = spec.and_then(|spec| spec.init_containers.as_deref());
+    let containers = containers.unwrap_or_default().iter();
+    containers.map(|it| it.name.as_str()).collect()
+}
+
+fn mounted_secrets(pod: &Pod) -> Vec<&str> {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref());
+    let volumes = volumes.unwrap_or_default().iter();
+    let names = volumes.filter_map(|volume| volume.secret.as_ref()?.secret_name.as_deref());
+    names.collect()
+}
+
+/// The registrations reach the API server's own caches, and claims ours, a moment later.
+async fn sidecar_of(it: &Installed<'_>, claim: &str) -> Result<Pod> {
+    wait_for(format!("a sidecar for claim {claim}"), async || {
+        let pod = it.labelled(claim).await?;
+        Ok((sidecars(&pod) == ["dbproxy"]).then_some(pod))
+    })
+    .await
+}
+
+fn refusal<T: std::fmt::Debug>(answer: kube::Result<T>) -> Result<String> {
+    match answer {
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(status.message.clone()),
+        other => anyhow::bail!("not refused: {other:?}"),
+    }
+}
+
+async fn pods_get_sidecars(it: &Installed<'_>) -> Result<()> {
+    it.claim("shop", json!({ "secretName": "orders-dsn" }))
+        .await?;
+    let pod = sidecar_of(it, "shop").await?;
+    assert_eq!(mounted_secrets(&pod), ["orders-dsn"]);
+    assert_eq!(sidecars(&it.pod(&[], json!({})).await?), [""; 0]);
+    let other_class = [("claim", "shop"), ("class", "blue"), ("dbproxy", "enabled")];
+    assert_eq!(sidecars(&it.pod(&other_class, json!({})).await?), [""; 0]);
+    let both = [
+        ("claim", "shop"),
+        ("class", "default"),
+        ("dbproxy", "enabled"),
+        ("dsnexec", "enabled"),
+        ("dsnexec-config", "statements"),
+    ];
+    let pod = it.pod(&both, json!({})).await?;
+    assert_eq!(sidecars(&pod), ["dbproxy", "dsnexec"]);
+    assert_eq!(
+        mounted_secrets(&pod),
+        ["orders-dsn", "orders-dsn", "statements"]
+    );
+    let unknown = refusal(it.labelled("shoop").await)?;
+    assert!(unknown.contains("no claim named shoop"), "{unknown}");
+    Ok(())
+}
+
+async fn old_pods_are_converted(it: &Installed<'_>) -> Result<()> {
+    let old =
+        json!({ "metadata": { "annotations": { "infoblox.com/db-secret-path": "orders-dsn" } } });
+    assert_eq!(sidecars(&it.pod(&[], old.clone()).await?), [""; 0]);
+    let label = "persistance.atlas.infoblox.com/convert-deprecated-pods";
+    let patch = Patch::Merge(json!({ "metadata": { "labels": { label: "enabled" } } }));
+    let namespaces = Api::<Namespace>::all(it.shop.client.clone());
+    namespaces
+        .patch(SHOP, &PatchParams::default(), &patch)
+        .await?;
+    wait_for("an old pod to be converted", async || {
+        let pod = it.pod(&[], old.clone()).await?;
+        Ok((sidecars(&pod) == ["dbproxy"]).then_some(()))
+    })
+    .await
+}
+
+async fn deletions_are_guarded(it: &Installed<'_>) -> Result<()> {
+    it.claim("kept", json!({})).await?;
+    let (claims, params) = (it.shop.claims(), DeleteParams::default());
+    let denied = refusal(claims.delete("kept", &params).await)?;
+    let words = "deletion is denied for DatabaseClaim 'kept'; set label \
+                 'persistance.atlas.infoblox.com/allow-deletion=enabled' to override";
+    assert!(denied.contains(words), "{denied}");
+    let label = json!({ "persistance.atlas.infoblox.com/allow-deletion": "enabled" });
+    let patch = json!({ "metadata": { "labels": label } });
+    it.shop.patch("kept", patch).await?;
+    it.shop.delete("kept").await
+}
+
+async fn certificate(client: &Client) -> Result<Secret> {
+    let secrets = Api::<Secret>::namespaced(client.clone(), NAMESPACE);
+    Ok(secrets.get(&format!("{FULLNAME}-webhook")).await?)
+}
+
+#[tokio::test]
+async fn row_54_to_60_the_registrations_of_the_release_reach_its_controller() -> Result<()> {
+    env(async |env| {
+        let control_plane = ControlPlane::start(ControlPlaneOptions::default()).await?;
+        let client = control_plane.client().await?;
+        let (it, first) = with_free_ports(async |[port]: [u16; 1]| {
+            let it = Installed::new(env, &control_plane, port).await?;
+            let controller = it.controller().await?;
+            Ok((it, controller))
+        })
+        .await?;
+        pods_get_sidecars(&it).await?;
+        old_pods_are_converted(&it).await?;
+        deletions_are_guarded(&it).await?;
+
+        // Nobody answers: nothing that the webhook must see comes through, and all else does.
+        let kept = certificate(&client).await?;
+        first.stop().await?;
+        ensure!(
+            it.labelled("shop").await.is_err(),
+            "a pod without its sidecar"
+        );
+        it.pod(&[], json!({})).await?;
+
+        // The next process goes on with the same certificate.
+        let second = it.controller().await?;
+        let pod = sidecar_of(&it, "shop").await?;
+        assert_eq!(mounted_secrets(&pod), ["orders-dsn"]);
+        assert_eq!(certificate(&client).await?.data, kept.data);
+
+        // The namespace takes its claims along.
+        let namespaces = Api::<Namespace>::all(client.clone());
+        namespaces.delete(SHOP, &DeleteParams::default()).await?;
+        wait_for("the namespace to go", async || {
+            let found = namespaces.get_opt(SHOP).await?;
+            Ok(found.is_none().then_some(()))
+        })
+        .await?;
+        second.stop().await?;
+        control_plane.stop().await
+    })
+    .await
+}
