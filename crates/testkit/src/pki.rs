@@ -35,6 +35,11 @@ impl Authority {
         self.0.pem()
     }
 
+    /// The CA certificate, DER.
+    pub fn der(&self) -> Vec<u8> {
+        self.0.der().to_vec()
+    }
+
     /// A certificate for the loopback addresses and for `names`.
     pub fn issue(&self, names: &[&str]) -> Result<Leaf> {
         let names: Vec<String> = LOOPBACK

@@ -14,6 +14,7 @@ mod rotation;
 mod stage;
 mod statements;
 mod watch;
+mod webhook;
 
 use std::process::{Command, ExitCode};
 
@@ -44,6 +45,8 @@ enum What {
     Cost,
     /// Resident memory
     Memory,
+    /// What the webhook takes, and adds to the creation of a pod
+    Webhook,
     All,
 }
 
@@ -81,6 +84,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     }
     if is_asked(What::Memory) {
         reports.push(finish(Box::pin(memory::run(effort)).await?)?);
+    }
+    if is_asked(What::Webhook) {
+        reports.push(finish(Box::pin(webhook::run(effort)).await?)?);
     }
     for report in reports {
         println!("\n{report}");

@@ -1,5 +1,7 @@
 //! The servers of a benchmark, and the controller as its own process under the chart's rights.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
@@ -94,6 +96,24 @@ impl Stage {
         let mut stage = Self::start(logging).await?;
         stage.start_controller().await?;
         Ok(stage)
+    }
+
+    /// Lets controllers that start from now on serve the webhook on a port of this machine.
+    pub(super) fn add_webhook(&mut self, port: u16, certificates: &Path) {
+        self.options.args = vec![
+            format!("--webhook-bind-address=127.0.0.1:{port}"),
+            format!("--webhook-cert-dir={}", certificates.display()),
+            "--enable-sidecar-readiness-probe".to_owned(),
+        ];
+        let images = ["DBPROXY_IMAGE", "DSNEXEC_IMAGE"];
+        let images = images.map(|name| (name.to_owned(), "localhost/sidecar:1".to_owned()));
+        self.options.env.extend(images);
+    }
+
+    /// The controller's metrics of this moment.
+    pub(super) async fn metrics(&self) -> Result<String> {
+        let controller = self.controller.as_ref().context("no controller runs")?;
+        controller.metrics().await
     }
 
     pub(super) async fn start_controller(&mut self) -> Result<()> {
