@@ -26,11 +26,12 @@ pub struct DatabaseClaimStatus {
     #[serde(rename = "activeDB", default, skip_serializing_if = "Option::is_none")]
     pub active_db: Option<Status>,
     /// The database being built or migrated to.
+    // Boxed, as the next one: rarely there, and a cache holds thousands of claims.
     #[serde(rename = "newDB", default, skip_serializing_if = "Option::is_none")]
-    pub new_db: Option<Status>,
+    pub new_db: Option<Box<Status>>,
     /// The previous database, waiting for removal.
     #[serde(rename = "oldDB", default, skip_serializing_if = "Option::is_none")]
-    pub old_db: Option<OldStatus>,
+    pub old_db: Option<Box<OldStatus>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration_state: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
