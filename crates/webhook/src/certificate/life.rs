@@ -1,6 +1,6 @@
 //! From when until when a certificate is good, and for which names.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -48,7 +48,7 @@ impl Facts {
                 from: time(validity.not_before.timestamp())?,
                 until: time(validity.not_after.timestamp())?,
             },
-            names: names.filter_map(dns_name).collect(),
+            names: names.filter_map(name_or_address).collect(),
         })
     }
 }
@@ -58,9 +58,14 @@ pub(super) fn later(time: Timestamp, wait: Duration) -> Timestamp {
     time.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
-fn dns_name(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
+fn name_or_address(name: &GeneralName<'_>) -> Option<String> {
+    match *name {
+        GeneralName::DNSName(name) => Some(name.to_owned()),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            let v6 = || <[u8; 16]>::try_from(bytes).map(IpAddr::from);
+            v4.or_else(|_| v6()).ok().map(|address| address.to_string())
+        }
         _ => None,
     }
 }

@@ -16,7 +16,12 @@ use testkit::wait::wait_for;
 use crate::stage::{CLASS, Stage};
 
 /// Registers one path for what happens in these namespaces.
-async fn register(env: &TestEnv, stage: &Stage, ca: &str, namespaces: &[&str]) -> Result<()> {
+pub(crate) async fn register(
+    env: &TestEnv,
+    stage: &Stage,
+    ca: &str,
+    namespaces: &[&str],
+) -> Result<()> {
     let hook = |name: &str, path: &str, operation: &str, group: &str, resource: &str| {
         json!({
             "name": name,
@@ -59,7 +64,7 @@ async fn register(env: &TestEnv, stage: &Stage, ca: &str, namespaces: &[&str]) -
     Ok(())
 }
 
-async fn unregister(env: &TestEnv) -> Result<()> {
+pub(crate) async fn unregister(env: &TestEnv) -> Result<()> {
     let params = DeleteParams::default();
     let mutating: Api<MutatingWebhookConfiguration> = Api::all(env.client());
     mutating.delete(env.namespace(), &params).await?;
@@ -68,7 +73,7 @@ async fn unregister(env: &TestEnv) -> Result<()> {
     Ok(())
 }
 
-fn pod(labels: &Value, change: &Value) -> Result<Pod> {
+pub(crate) fn pod(labels: &Value, change: &Value) -> Result<Pod> {
     let mut pod = json!({
         "metadata": {"generateName": "till-", "labels": labels},
         "spec": {"containers": [{"name": "till", "image": "till:3"}]},
@@ -77,7 +82,7 @@ fn pod(labels: &Value, change: &Value) -> Result<Pod> {
     Ok(serde_json::from_value(pod)?)
 }
 
-fn labels(claim: &str) -> Value {
+pub(crate) fn labels(claim: &str) -> Value {
     json!({
         "persistance.atlas.infoblox.com/claim": claim,
         "persistance.atlas.infoblox.com/class": CLASS,
@@ -87,7 +92,7 @@ fn labels(claim: &str) -> Value {
     })
 }
 
-fn init_containers(pod: &Pod) -> Vec<&str> {
+pub(crate) fn init_containers(pod: &Pod) -> Vec<&str> {
     let spec = pod.spec.as_ref();
     let containers = spec.and_then(|spec| spec.init_containers.as_ref());
     let containers = containers.into_iter().flatten();
@@ -97,7 +102,7 @@ fn init_containers(pod: &Pod) -> Vec<&str> {
 }
 
 /// The registration reaches the API server's own caches a moment later.
-async fn mutation_is_on(pods: &Api<Pod>) -> Result<()> {
+pub(crate) async fn mutation_is_on(pods: &Api<Pod>) -> Result<()> {
     let dry_run = PostParams {
         dry_run: true,
         ..PostParams::default()

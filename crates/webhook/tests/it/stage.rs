@@ -44,13 +44,18 @@ pub(crate) struct Stage {
 impl Stage {
     /// Serves on loopback with a certificate of that authority.
     pub(crate) async fn start(authority: &Authority) -> Result<Self> {
+        Self::present(&leaf(authority)?).await
+    }
+
+    /// Serves on loopback with that certificate.
+    pub(crate) async fn present(leaf: &Leaf) -> Result<Self> {
         testkit::install_crypto_provider();
         let webhook = Webhook {
             settings: Arc::new(Settings::new(CLASS, "proxy:1", "exec:1")),
             known: Arc::new(Store),
             reviews: Reviews::new()?,
         };
-        let presented = Presented::new(&leaf(authority)?)?;
+        let presented = Presented::new(leaf)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let token = CancellationToken::new();
