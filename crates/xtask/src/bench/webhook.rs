@@ -10,7 +10,7 @@ use api::names::{GROUP, pod as names};
 use http::Request;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, PostParams};
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -34,6 +34,7 @@ pub(super) async fn run(effort: Effort) -> Result<Report> {
     write_private(&workdir.join("tls.crt"), &leaf.certificate)?;
     write_private(&workdir.join("tls.key"), &leaf.key)?;
     stage.add_webhook(port, &workdir.join(""));
+    account(&stage.client).await?;
     claim(&stage.client).await?;
     stage.start_controller().await?;
     register(&stage.client, port, &authority.pem()).await?;
@@ -44,6 +45,14 @@ pub(super) async fn run(effort: Effort) -> Result<Report> {
     answered(&stage, port, &authority, reviews, &mut report).await?;
     stage.stop().await?;
     Ok(report)
+}
+
+/// What pods run under; nobody else makes it where no controllers run.
+async fn account(client: &Client) -> Result<()> {
+    let account = serde_json::from_value(json!({ "metadata": { "name": "default" } }))?;
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), NAMESPACE);
+    accounts.create(&PostParams::default(), &account).await?;
+    Ok(())
 }
 
 /// A claim for the pods' labels. Its server does not exist: nobody needs its database.
