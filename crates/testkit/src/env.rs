@@ -40,7 +40,8 @@ struct Made {
     logins: Vec<String>,
     databases: Vec<String>,
     charts: Vec<InstalledChart>,
-    logs: Vec<std::path::PathBuf>,
+    /// Open, so that they can be read after the process and its folder are gone.
+    logs: Vec<std::fs::File>,
 }
 
 /// Runs `body` in a fresh namespace that carries the test's name.
@@ -176,7 +177,7 @@ impl TestEnv {
     /// Starts a controller. Its log is shown if the test fails.
     pub async fn start_controller(&self, options: ControllerOptions) -> Result<ControllerProcess> {
         let controller = ControllerProcess::start(options).await?;
-        let log = controller.process().log_path().to_owned();
+        let log = std::fs::File::open(controller.process().log_path())?;
         self.made().logs.push(log);
         Ok(controller)
     }

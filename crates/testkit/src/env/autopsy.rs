@@ -1,5 +1,7 @@
 //! What a person wants to see of a failed test's namespace.
 
+use std::io::Read;
+
 use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams};
@@ -14,9 +16,11 @@ pub(super) async fn print(env: &TestEnv) {
     eprintln!("---- namespace {} ----", env.namespace);
     print_claims(env).await;
     print_events(env).await;
-    let logs = env.made().logs.clone();
-    for log in logs {
-        eprintln!("---- {} ----\n{}", log.display(), last_lines(&log));
+    let logs = std::mem::take(&mut env.made().logs);
+    for (number, mut log) in logs.into_iter().enumerate() {
+        let mut text = String::new();
+        let _ = log.read_to_string(&mut text);
+        eprintln!("---- controller {number} ----\n{}", last_lines(&text));
     }
 }
 

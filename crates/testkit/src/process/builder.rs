@@ -124,7 +124,7 @@ impl ProcessBuilder {
             "{} {problem}; its directory is {}, its last words:\n{}",
             process.name,
             workdir.path().display(),
-            last_lines(&process.log),
+            last_lines(&fs::read_to_string(&process.log).unwrap_or_default()),
         )
     }
 
@@ -174,10 +174,9 @@ impl ProcessBuilder {
     }
 }
 
-/// The end of a log file, for error messages.
-pub(crate) fn last_lines(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
+/// The end of a log, for error messages.
+pub(crate) fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
     let skipped = lines.len().saturating_sub(LAST_LINES);
     lines
         .into_iter()
