@@ -11,7 +11,7 @@ use super::Complaint;
 const UNSHIPPED: [&str; 3] = ["db-controller-testkit", "xtask", "db-controller-tests"];
 
 /// A crate and direct dependencies that it must not have.
-const FORBIDDEN: [(&str, &[&str]); 7] = [
+const FORBIDDEN: [(&str, &[&str]); 8] = [
     (
         "db-controller-api",
         &["tokio", "sqlx", "mongodb", "reqwest"],
@@ -40,6 +40,16 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
     ),
     (
         "db-controller-dbproxy",
+        &[
+            "kube",
+            "k8s-openapi",
+            "db-controller-api",
+            "db-controller-engine",
+            "db-controller-core",
+        ],
+    ),
+    (
+        "db-controller-dsnexec",
         &[
             "kube",
             "k8s-openapi",
