@@ -14,7 +14,11 @@ use axum::{
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     routing::post,
 };
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::{
     DynamicObject,
@@ -74,11 +78,14 @@ pub async fn run(
     presented: &Presented,
     token: CancellationToken,
 ) -> Result<(), Error> {
-    let config = RustlsConfig::from_config(presented.server_config()?);
+    // An answer is two small writes: they must not wait for each other's acknowledgement.
+    let tls = RustlsAcceptor::new(RustlsConfig::from_config(presented.server_config()?))
+        .acceptor(NoDelayAcceptor::new());
     let listener = listener.into_std().map_err(Error::Serve)?;
     let handle = Handle::new();
-    let server = axum_server::from_tcp_rustls(listener, config)
+    let server = axum_server::from_tcp(listener)
         .map_err(Error::Serve)?
+        .acceptor(tls)
         .handle(handle.clone())
         .serve(router.into_make_service());
     tokio::pin!(server);

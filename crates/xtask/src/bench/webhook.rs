@@ -68,7 +68,10 @@ async fn claim(client: &Client) -> Result<()> {
 
 /// As the chart registers it, for an address instead of a Service.
 async fn register(client: &Client, port: u16, authority: &str) -> Result<()> {
-    let hook = |name: &str, label: &str| {
+    let hook = |name: &str, label: &str, marker: &str| {
+        let is_new = format!(
+            "!has(object.metadata.annotations) || !('{marker}' in object.metadata.annotations)"
+        );
         json!({
             "name": format!("{name}.{GROUP}"),
             "clientConfig": {
@@ -80,6 +83,7 @@ async fn register(client: &Client, port: u16, authority: &str) -> Result<()> {
                 "resources": ["pods"],
             }],
             "objectSelector": { "matchLabels": { label: names::ENABLED } },
+            "matchConditions": [{ "name": "not-injected", "expression": is_new }],
             "reinvocationPolicy": "IfNeeded",
             "failurePolicy": "Fail",
             "sideEffects": "None",
@@ -87,8 +91,8 @@ async fn register(client: &Client, port: u16, authority: &str) -> Result<()> {
         })
     };
     let hooks = [
-        hook("dbproxy", names::DBPROXY),
-        hook("dsnexec", names::DSNEXEC),
+        hook("dbproxy", names::DBPROXY, names::INJECTED_DBPROXY),
+        hook("dsnexec", names::DSNEXEC, names::INJECTED_DSNEXEC),
     ];
     let configuration: MutatingWebhookConfiguration =
         serde_json::from_value(json!({ "metadata": { "name": HOME }, "webhooks": hooks }))?;
