@@ -2,17 +2,12 @@
 //! makes connection options; they are never formatted, since the driver's `Debug` has the password.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use tokio::time::timeout;
 
 use crate::dsn::{self, Options};
-
-/// Also the bound on what `connect_timeout` of a DSN may ask for.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -20,6 +15,8 @@ pub enum Error {
     Dsn(#[from] dsn::Error),
     #[error("without {0}")]
     Missing(&'static str),
+    #[error("with several hosts; give one")]
+    SeveralHosts,
     #[error("with a port that is no number from 1 to 65535")]
     Port,
     #[error("with an unknown sslmode")]
@@ -39,6 +36,9 @@ impl Address {
         let address = Self(options);
         for needed in ["host", "user"] {
             address.get(needed).ok_or(Error::Missing(needed))?;
+        }
+        if address.get("host").is_some_and(|host| host.contains(',')) {
+            return Err(Error::SeveralHosts);
         }
         address.port()?;
         address.ssl_mode()?;
@@ -93,14 +93,12 @@ impl Address {
         Ok(options)
     }
 
-    /// Logs in. The driver's error may quote the DSN's parts; callers show its kind only.
+    /// Logs in, however long that takes. The driver's error may quote the DSN's parts; callers show its kind only.
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         let options = self
             .options()
             .map_err(|err| sqlx::Error::Configuration(err.into()))?;
-        timeout(CONNECT_TIMEOUT, options.connect())
-            .await
-            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        options.connect().await
     }
 }
 
@@ -120,4 +118,50 @@ pub fn file(dsn: &SecretString) -> Option<PathBuf> {
     };
     let is_file = path.is_absolute() && path.file_name().is_some();
     (is_file && !path.to_string_lossy().ends_with('/')).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_71_a_file_is_named_by_a_uri() {
+        let check = |dsn: &str, want: Option<&str>| {
+            let want = want.map(PathBuf::from);
+            assert_eq!(file(&SecretString::from(dsn)), want, "{dsn}");
+        };
+        check("file:///run/a.json", Some("/run/a.json"));
+        check("file://fprintf/run/a.json", Some("/run/a.json"));
+        check("file:////run/a.json", Some("//run/a.json"));
+        let temporary = std::env::temp_dir().join("a");
+        check("file:///$tmp/a", temporary.to_str());
+        check("file:///$tmp/../../etc/a", temporary.to_str());
+        for dsn in [
+            "",
+            "/run/a",
+            "file://",
+            "file:///",
+            "file:///run/",
+            "file://other/run/a",
+        ] {
+            check(dsn, None);
+        }
+    }
+
+    #[test]
+    fn an_address_says_what_a_login_needs() {
+        let check = |dsn: &str, want: Result<(), Error>| {
+            assert_eq!(
+                Address::parse(&SecretString::from(dsn)).map(drop),
+                want,
+                "{dsn}"
+            );
+        };
+        check("hostaddr=10.0.0.1 user=u", Ok(()));
+        check("postgres://u@h", Ok(()));
+        check("postgres://h/d", Err(Error::Missing("user")));
+        check("user=u", Err(Error::Missing("host")));
+        check("postgres://u@a,b/d", Err(Error::SeveralHosts));
+        check("postgres://u@h:0/d", Err(Error::Port));
+    }
 }

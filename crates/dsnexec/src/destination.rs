@@ -42,8 +42,8 @@ pub struct Statement {
 pub enum Error {
     #[error("no connection to the destination: {0}")]
     Connect(Failure),
-    #[error("the destination's DSN file has no DSN that can be used")]
-    NoDsn,
+    #[error("the destination has no DSN: {0}")]
+    NoDsn(String),
     #[error("the transaction was not committed: {0}")]
     Commit(Failure),
     #[error("command {number} ({label}): {failure}")]
@@ -153,7 +153,7 @@ impl Session {
         match self {
             Self::Fixed(address) => postgres::run(address, statements, commit).await,
             Self::Followed(watch) => {
-                let version = watch.current().ok_or(Error::NoDsn)?;
+                let version = watch.current().ok_or_else(|| Error::NoDsn(reason(watch)))?;
                 postgres::run(&version.value, statements, commit).await
             }
             Self::Shell => {
@@ -186,6 +186,15 @@ impl Session {
         }
         std::future::pending::<()>().await;
     }
+}
+
+/// Why a followed file has no contents yet.
+pub(crate) fn reason<T>(watch: &Watch<T>) -> String {
+    let refusal = watch.refusal();
+    refusal.map_or_else(
+        || "its file was not read yet".to_owned(),
+        |refusal| refusal.reason(),
+    )
 }
 
 fn failed(number: usize, statement: &Statement, failure: Failure) -> Error {

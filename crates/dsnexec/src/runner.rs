@@ -96,10 +96,7 @@ impl Runner {
                 if let Some(version) = source.watch.current() {
                     break version;
                 }
-                let problem = match source.watch.refusal() {
-                    Some(refusal) => refusal.reason(),
-                    None => format!("{} was not read yet", source.name),
-                };
+                let problem = destination::reason(&source.watch);
                 self.status.set(&self.name, Some(problem));
                 // The reason may change while there is still nothing.
                 if let Ok(next) = timeout(SOURCE_LOOK, source.watch.next()).await {

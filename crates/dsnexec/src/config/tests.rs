@@ -182,3 +182,43 @@ fn row_71_programs_need_the_flag_unless_their_config_is_off() {
     let off = text.replace("    sources:", "    disabled: true\n    sources:");
     assert!(parse(&off, &Choice::default()).is_ok());
 }
+
+#[test]
+fn row_70_plain_numbers_and_words_of_truth_are_read_as_by_the_original() {
+    let text = with(
+        "args:\n      - '{{ index . \"/dsn\" \"host\" }}'",
+        "args: [5432, true, 1.50]",
+    )
+    .replace("    sources:", "    disabled: no\n    sources:");
+    let configs = parse(&text, &Choice::default()).ok().unwrap();
+    let nothing = crate::value::Value::Null;
+    let rendered = configs[0].commands[0].arguments.iter();
+    let rendered: Vec<_> = rendered
+        .map(|template| template.render(&nothing).unwrap().to_string())
+        .collect();
+    assert_eq!(rendered, ["5432", "true", "1.50"]);
+}
+
+#[test]
+fn the_reference_names_every_function_and_its_samples_are_configs() {
+    let reference = include_str!("../../README.md");
+    for name in template::functions::names() {
+        assert!(
+            reference.contains(&format!("`{name}`")),
+            "{name} is missing"
+        );
+    }
+    let allowed = Choice {
+        shell: Shell::Allowed,
+        ..Choice::default()
+    };
+    let samples: Vec<_> = reference.split("```yaml\n").skip(1).collect();
+    assert!(!samples.is_empty());
+    for sample in samples {
+        let sample = sample.split("```").next().unwrap();
+        assert!(
+            !parse(sample, &allowed).ok().unwrap().is_empty(),
+            "{sample}"
+        );
+    }
+}

@@ -2,6 +2,8 @@
 //! arguments a statement is sent as plain text, so that DDL and several statements at once work;
 //! with arguments these are bound.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr};
 use tokio::time::timeout;
@@ -11,12 +13,16 @@ use super::{COMMAND_TIMEOUT, Error, Failure, Statement, failed};
 use crate::config::Commit;
 use crate::connect::Address;
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
 pub(super) async fn run(
     address: &Address,
     statements: &[Statement],
     commit: Commit,
 ) -> Result<(), Error> {
-    let connection = address.connect().await;
+    let connection = timeout(CONNECT_TIMEOUT, address.connect()).await;
+    let connection = connection.map_err(|_| Error::Connect(Failure::TimedOut))?;
     let mut connection = connection.map_err(|err| Error::Connect(failure(&err)))?;
     let result = match commit {
         Commit::Each => all(&mut connection, statements).await,
@@ -24,7 +30,7 @@ pub(super) async fn run(
     };
     // What was done is done; a server that dislikes our goodbye changes nothing. After a timeout
     // the connection may be in the middle of an answer, so the goodbye has one as well.
-    let _ = timeout(std::time::Duration::from_secs(1), connection.close()).await;
+    let _ = timeout(GOODBYE_TIMEOUT, connection.close()).await;
     result
 }
 
@@ -71,7 +77,6 @@ fn failure(err: &sqlx::Error) -> Failure {
         },
         sqlx::Error::Io(_) => Failure::Unreachable,
         sqlx::Error::Tls(_) => Failure::Tls,
-        sqlx::Error::PoolTimedOut => Failure::TimedOut,
         _ => Failure::Driver,
     }
 }

@@ -199,6 +199,14 @@ fn row_70_what_is_not_supported_is_refused_by_name_and_line() {
             "{{ $x }}",
             "line 1 of the template: variable $x is not declared here",
         ),
+    ] {
+        refused(text, want);
+    }
+}
+
+#[test]
+fn what_is_malformed_is_refused_by_line() {
+    for (text, want) in [
         (
             "{{ if true }}{{ $x := 1 }}{{ end }}{{ $x }}",
             "line 1 of the template: variable $x is not declared here",
