@@ -66,7 +66,8 @@ impl Address {
         mode.map_err(|_| Error::SslMode)
     }
 
-    /// Every field that libpq's environment variables could have set is set.
+    /// The driver starts from libpq's environment variables, so all that names the server and the
+    /// login is set. A client certificate and PGOPTIONS of the environment stay.
     fn options(&self) -> Result<PgConnectOptions, Error> {
         let user = self.get("user").unwrap_or_default();
         let mut options = PgConnectOptions::new_without_pgpass()

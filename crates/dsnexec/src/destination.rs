@@ -7,9 +7,9 @@ mod postgres;
 mod shell;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use hotload::follow::{Follower, Watch, follow};
 
 use crate::config::Commit;
@@ -145,7 +145,7 @@ impl Session {
     /// Runs all statements in order, up to the first that fails. `hidden` are texts that must not
     /// get into the log with a program's output.
     pub async fn run(
-        &self,
+        &mut self,
         statements: &[Statement],
         commit: Commit,
         hidden: &[&str],
@@ -153,6 +153,8 @@ impl Session {
         match self {
             Self::Fixed(address) => postgres::run(address, statements, commit).await,
             Self::Followed(watch) => {
+                // What is used from here on is no change.
+                let _ = watch.next().now_or_never();
                 let version = watch.current().ok_or_else(|| Error::NoDsn(reason(watch)))?;
                 postgres::run(&version.value, statements, commit).await
             }
@@ -177,8 +179,7 @@ impl Session {
     pub async fn changed(&mut self) {
         match self {
             Self::Followed(watch) => {
-                let seen: Option<Arc<_>> = watch.next().await.ok();
-                if seen.is_some() {
+                if watch.next().await.is_ok() {
                     return;
                 }
             }

@@ -90,7 +90,7 @@ pub async fn run(
         }
         metrics.announce(&name);
         status.set(&name, Some("has not run yet".to_owned()));
-        let span = tracing::info_span!("config", name);
+        let span = tracing::info_span!("follow", config = name);
         let runner = Runner {
             name,
             sources: inputs,

@@ -109,7 +109,7 @@ impl Runner {
         Ok(Value::Map(context))
     }
 
-    async fn commands(&self, context: &Value, token: &CancellationToken) -> Result<(), Error> {
+    async fn commands(&mut self, context: &Value, token: &CancellationToken) -> Result<(), Error> {
         let statements = render::statements(&self.commands, context)?;
         let mut hidden = Vec::new();
         context.texts(&mut hidden);
@@ -135,9 +135,9 @@ impl Runner {
         self.metrics.ran(config, outcome, took, SystemTime::now());
         let is_news = self.status.set(config, problem.clone());
         match problem {
-            None => tracing::info!(config, "commands have run"),
-            Some(error) if is_news => tracing::warn!(config, error, "run failed, will be repeated"),
-            Some(error) => tracing::debug!(config, error, "run failed again"),
+            None => tracing::info!("commands have run"),
+            Some(error) if is_news => tracing::warn!(error, "run failed, will be repeated"),
+            Some(error) => tracing::debug!(error, "run failed again"),
         }
         outcome
     }
@@ -157,11 +157,11 @@ impl Runner {
                 },
             }
         };
-        let is_settled = pause.is_none();
         let (status, name, metrics) = (&self.status, &self.name, &self.metrics);
         let watched: Vec<_> = sources.iter().map(|source| source.watch.clone()).collect();
         let told = async {
-            if !is_settled {
+            // A failure is what is told then.
+            if pause.is_some() {
                 std::future::pending::<()>().await;
             }
             loop {
@@ -220,5 +220,19 @@ impl Pace {
         let pause = self.first.saturating_mul(doubled).min(self.most);
         let percent = 80 + u32::try_from(RandomState::new().hash_one(failures) % 41).unwrap_or(20);
         pause * percent / 100
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_72_pauses_double_up_to_the_most() {
+        let pace = Pace::default();
+        for (failures, seconds) in [(1, 1.0), (2, 2.0), (3, 4.0), (7, 60.0), (u32::MAX, 60.0)] {
+            let share = pace.after(failures).as_secs_f64() / seconds;
+            assert!((0.8..=1.2).contains(&share), "{failures}: {share}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 use testkit::postgres::{PostgresServer, connect, execute, query_one};
 use testkit::wait::wait_for;
 
@@ -114,10 +114,7 @@ async fn row_72_a_run_that_has_begun_is_finished_at_sigterm() -> Result<()> {
     let server = PostgresServer::builder().start().await?;
     let superuser = server.superuser().url();
     execute(&superuser, "CREATE TABLE t (n int)").await?;
-    let mut lock = connect(&superuser).await?;
-    sqlx::raw_sql("SELECT pg_advisory_lock(7)")
-        .execute(&mut lock)
-        .await?;
+    let lock = lock(&superuser).await?;
     let dsn = superuser.expose_secret();
     let stage = Stage::new()?;
     let config = format!(
@@ -129,11 +126,7 @@ configs:
 "
     );
     let program = stage.start(&config, &[]).await?;
-    let waiting = "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
-    wait_for("the first command to wait", async || {
-        Ok((query_one(&superuser, waiting).await? == "1").then_some(()))
-    })
-    .await?;
+    waiting(&superuser).await?;
     let release = async {
         wait_for("the signal to arrive", async || {
             Ok(program.log()?.contains("stopping").then_some(()))
@@ -148,6 +141,63 @@ configs:
         "1"
     );
     server.stop().await
+}
+
+#[tokio::test]
+async fn a_change_in_the_middle_of_a_run_leads_to_another_run() -> Result<()> {
+    let server = PostgresServer::builder().start().await?;
+    let superuser = server.superuser().url();
+    execute(&superuser, "CREATE TABLE t (who text)").await?;
+    let lock = lock(&superuser).await?;
+    let dsn = superuser.expose_secret();
+    let stage = Stage::new()?;
+    stage.write("dsn", "host=h user=clerk_a")?;
+    let config = format!(
+        r"
+configs:
+  slow:
+    sources: [{{driver: postgres, filename: /files/dsn}}]
+    destination: {{driver: postgres, dsn: '{dsn}'}}
+    commands:
+    - {{command: SELECT pg_advisory_lock(7)}}
+    - {{command: INSERT INTO t VALUES ($1), args: ['{{{{ (index . `/files/dsn`).user }}}}']}}
+"
+    );
+    let program = stage.start(&config, &[]).await?;
+    waiting(&superuser).await?;
+    stage.write("dsn", "host=h user=clerk_b")?;
+    wait_for("the file to be read", async || {
+        Ok(program.log()?.contains(r#""generation":2"#).then_some(()))
+    })
+    .await?;
+    lock.close().await?;
+    let all = "SELECT string_agg(who, ' ' ORDER BY who) FROM t";
+    wait_for("both runs", async || {
+        let all = query_one(&superuser, all).await?;
+        anyhow::ensure!(all == "clerk_a clerk_b", "{all}");
+        Ok(Some(()))
+    })
+    .await?;
+    program.stop().await?;
+    server.stop().await
+}
+
+/// Takes a lock that a command of a test wants.
+async fn lock(superuser: &SecretString) -> Result<PgConnection> {
+    let mut lock = connect(superuser).await?;
+    sqlx::raw_sql("SELECT pg_advisory_lock(7)")
+        .execute(&mut lock)
+        .await?;
+    Ok(lock)
+}
+
+/// Waits until a command wants it.
+async fn waiting(superuser: &SecretString) -> Result<()> {
+    let waiting = "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    wait_for("a command to wait", async || {
+        Ok((query_one(superuser, waiting).await? == "1").then_some(()))
+    })
+    .await
 }
 
 #[tokio::test]
