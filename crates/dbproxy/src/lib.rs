@@ -1,8 +1,27 @@
-//! The deciding half of dbproxy, which keeps a PgBouncer on the credential of a Secret: what its
-//! configuration is, and when a credential that was found is used.
+//! Keeps an unpatched PgBouncer on the credential of a mounted Secret: follows the DSN file, tries
+//! what it finds, switches to what works, supervises the process, and tells about it.
 //!
-//! Pure: no sockets, files, processes or clocks, and no Kubernetes.
+//! Two modules decide and do nothing else, without sockets, files or clocks: [`credentials`] when a
+//! credential that was found is used, and [`pgbouncer`]'s `ini` what the configuration is. The
+//! others do what was decided. No Kubernetes: files in, a loopback port out.
+//!
+//! A client never needs a password, so nothing but loopback (or a socket in the pod) is listened on.
 
 pub mod credentials;
 pub mod dsn;
 pub mod pgbouncer;
+
+mod args;
+mod certificate;
+mod health;
+mod keeper;
+mod logs;
+mod login;
+mod metrics;
+mod private;
+mod run;
+mod serve;
+mod signals;
+
+pub use args::Args;
+pub use run::{Ended, run};

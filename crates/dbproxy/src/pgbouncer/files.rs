@@ -20,13 +20,22 @@ pub enum PoolMode {
     /// After each transaction, so that a new login is used from the next one on.
     #[default]
     Transaction,
-    /// When the client leaves.
+    /// When the client leaves. After a switch, a client's connection is closed as soon as it has no
+    /// transaction open, so that it connects again, as the new login.
     Session,
 }
 
 /// Addresses to listen on. Always loopback: clients need no password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen(Vec<IpAddr>);
+
+impl Listen {
+    /// One of the addresses.
+    pub(crate) fn first(&self) -> IpAddr {
+        let first = self.0.first().copied();
+        first.unwrap_or(Ipv4Addr::LOCALHOST.into())
+    }
+}
 
 /// Refused, as everybody who reaches that address would have the database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +78,8 @@ pub struct Settings {
     pub pool_size: u32,
     /// Connections of clients.
     pub max_clients: u32,
+    /// Prepared statements kept per server connection; none where PgBouncer has no such setting.
+    pub max_prepared_statements: Option<u32>,
     pub client_tls: Option<Tls>,
     /// Who vouches for the server, for `verify-ca` and `verify-full`.
     pub server_ca: Option<PathBuf>,
@@ -83,6 +94,7 @@ impl Default for Settings {
             pool_mode: PoolMode::default(),
             pool_size: 20,
             max_clients: 100,
+            max_prepared_statements: None,
             client_tls: None,
             server_ca: None,
         }
@@ -106,6 +118,7 @@ pub fn ini(upstream: &Upstream, settings: &Settings) -> Result<SecretString, Err
         pool_mode,
         pool_size,
         max_clients,
+        max_prepared_statements,
         client_tls,
         server_ca,
     } = settings;
@@ -140,6 +153,18 @@ pub fn ini(upstream: &Upstream, settings: &Settings) -> Result<SecretString, Err
         (None, _) => {}
     }
     ini.set("server_reset_query", "DISCARD ALL")?;
+    if *pool_mode == PoolMode::Session {
+        ini.set("server_fast_close", "1")?;
+    }
+    if let Some(count) = max_prepared_statements {
+        ini.set("max_prepared_statements", &count.to_string())?;
+    }
+    // A server that is back is used at once.
+    ini.set("server_login_retry", "1")?;
+    // Clients may connect for each query; figures are in the metrics.
+    ini.set("log_connections", "0")?;
+    ini.set("log_disconnections", "0")?;
+    ini.set("log_stats", "0")?;
     Ok(ini.text.into())
 }
 

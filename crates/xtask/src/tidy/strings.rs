@@ -25,6 +25,8 @@ const RULES: [Rule; 4] = [
             "crates/postgres/src/connect.rs",
             "crates/controller/src/publish.rs",
             "crates/dbproxy/src/dsn.rs",
+            "crates/dbproxy/src/login.rs",
+            "crates/dbproxy/src/private.rs",
             "crates/dbproxy/src/pgbouncer/files.rs",
             "crates/dsnexec/src/connect.rs",
             "crates/dsnexec/src/source.rs",
@@ -57,6 +59,7 @@ const RULES: [Rule; 4] = [
         ],
         allowed: &[
             "crates/postgres/",
+            "crates/dbproxy/src/pgbouncer/console.rs",
             "crates/hotload/examples/",
             "crates/testkit/",
             "crates/xtask/",

@@ -1,0 +1,24 @@
+//! SIGTERM and SIGINT end the process in order; the second one ends it at once.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) fn cancel_on_signal(token: CancellationToken) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // Lives as long as the process: there is nothing to own it.
+    tokio::spawn(async move {
+        for attempt in 0..2 {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if attempt == 0 {
+                tracing::info!("stopping");
+                token.cancel();
+            }
+        }
+        std::process::exit(130);
+    });
+    Ok(())
+}
