@@ -54,7 +54,11 @@ impl Certificate {
 
     /// Renews it in time until `token` is cancelled.
     pub(crate) async fn keep(mut self, console: &Console, token: CancellationToken) {
-        while token.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+        while token
+            .run_until_cancelled(tokio::time::sleep(LOOK))
+            .await
+            .is_some()
+        {
             let now = SystemTime::now();
             if !self.is_due(now) {
                 continue;
@@ -71,7 +75,10 @@ impl Certificate {
             }
             // One that is not running reads it when it starts.
             if let Err(err) = console.reload().await {
-                tracing::debug!(error = chain(&err), "PgBouncer was not told of the certificate");
+                tracing::debug!(
+                    error = chain(&err),
+                    "PgBouncer was not told of the certificate"
+                );
             }
         }
     }

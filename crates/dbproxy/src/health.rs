@@ -56,8 +56,16 @@ pub(crate) async fn watch(console: &Console, metrics: &Metrics, token: Cancellat
                 (Ok(_), false) => tracing::warn!("not ready"),
             }
         }
-        let period = if readiness.is_ready { PERIOD } else { SHORT_PERIOD };
-        if token.run_until_cancelled(tokio::time::sleep(period)).await.is_none() {
+        let period = if readiness.is_ready {
+            PERIOD
+        } else {
+            SHORT_PERIOD
+        };
+        if token
+            .run_until_cancelled(tokio::time::sleep(period))
+            .await
+            .is_none()
+        {
             break;
         }
     }

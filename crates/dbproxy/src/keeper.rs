@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::credentials::{Credentials, Next, Numbered, Switched, Verdict, Work};
 use crate::dsn::Upstream;
-use crate::logs::chain;
 use crate::login;
+use crate::logs::chain;
 use crate::metrics::{Metrics, Outcome, RefusalCause};
 use crate::pgbouncer::{self, Console, ConsoleError, Settings};
 use crate::private;
@@ -22,6 +22,8 @@ use crate::private;
 /// How long PgBouncer has to use a new credential; it may have to be started again meanwhile.
 const SWITCH_TIMEOUT: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// So many looks after a reload, before another one.
+const LOOKS: u32 = 20;
 /// How often the follower is asked why the file is not in use.
 const ASK_FOLLOWER: Duration = Duration::from_millis(500);
 
@@ -160,20 +162,37 @@ impl Keeper {
         self.wanted.send_replace(true);
         let mut last = SwitchError::TimedOut;
         let used = async {
-            while let Err(err) = self.is_led_to(upstream).await {
-                last = err;
-                sleep(LOOK_AGAIN).await;
+            loop {
+                // Again, too: a process that was starting may have read the old file.
+                match self.console.reload().await {
+                    Ok(()) => {}
+                    Err(err) => {
+                        last = SwitchError::Ask(err);
+                        sleep(LOOK_AGAIN).await;
+                        continue;
+                    }
+                }
+                for _ in 0..LOOKS {
+                    match self.is_led_to(upstream).await {
+                        Ok(()) => return,
+                        Err(err) => last = err,
+                    }
+                    sleep(LOOK_AGAIN).await;
+                }
             }
         };
-        match timeout(SWITCH_TIMEOUT, used).await {
+        match timeout(SWITCH_TIMEOUT, Box::pin(used)).await {
             Ok(()) => Ok(()),
             Err(_) => Err(last),
         }
     }
 
     async fn is_led_to(&self, upstream: &Upstream) -> Result<(), SwitchError> {
-        self.console.reload().await.map_err(SwitchError::Ask)?;
-        let got = self.console.session_user().await.map_err(SwitchError::Ask)?;
+        let got = self
+            .console
+            .session_user()
+            .await
+            .map_err(SwitchError::Ask)?;
         if got != upstream.login {
             let want = upstream.login.clone();
             return Err(SwitchError::OtherLogin { got, want });

@@ -68,7 +68,10 @@ impl Metrics {
         let registry = Registry::new();
         let gauge = |name: &str, help: &str| registered(&registry, IntGauge::new(name, help)?);
         let labelled = |name: &str, help: &str, label: &str| {
-            registered(&registry, IntCounterVec::new(Opts::new(name, help), &[label])?)
+            registered(
+                &registry,
+                IntCounterVec::new(Opts::new(name, help), &[label])?,
+            )
         };
         let metrics = Self {
             generation: gauge(
@@ -120,7 +123,10 @@ impl Metrics {
             return;
         }
         self.generation.set(generation);
-        let mut since = self.in_use_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut since = self
+            .in_use_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *since = Some(Instant::now());
     }
 
@@ -133,11 +139,15 @@ impl Metrics {
     }
 
     pub(crate) fn switched(&self, outcome: Outcome) {
-        self.switches.with_label_values(&[<&str>::from(outcome)]).inc();
+        self.switches
+            .with_label_values(&[<&str>::from(outcome)])
+            .inc();
     }
 
     pub(crate) fn refused(&self, cause: RefusalCause) {
-        self.refusals.with_label_values(&[<&str>::from(cause)]).inc();
+        self.refusals
+            .with_label_values(&[<&str>::from(cause)])
+            .inc();
     }
 
     pub(crate) fn set_ready(&self, is_ready: bool) {
@@ -158,8 +168,12 @@ impl Metrics {
 
     /// The text, with PgBouncer's own figures if it gave some.
     pub(crate) fn text(&self, figures: Option<Figures>) -> Result<String, prometheus::Error> {
-        let since = *self.in_use_since.lock().unwrap_or_else(PoisonError::into_inner);
-        self.age.set(since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
+        let since = *self
+            .in_use_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.age
+            .set(since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
         if let Some(figures) = figures {
             self.pool.show(figures);
         }
@@ -183,7 +197,10 @@ struct Pool {
 impl Pool {
     fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| {
-            registered(registry, IntGaugeVec::new(Opts::new(name, help), &["state"])?)
+            registered(
+                registry,
+                IntGaugeVec::new(Opts::new(name, help), &["state"])?,
+            )
         };
         let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help)?);
         Ok(Self {
@@ -202,7 +219,10 @@ impl Pool {
             sent: counter("dbproxy_pool_sent_bytes_total", "To clients")?,
             wait: registered(
                 registry,
-                Counter::new("dbproxy_pool_wait_seconds_total", "Clients waited for a server")?,
+                Counter::new(
+                    "dbproxy_pool_wait_seconds_total",
+                    "Clients waited for a server",
+                )?,
             )?,
         })
     }

@@ -16,6 +16,10 @@ use tokio::time::timeout;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a reload waits for a moment without logins, and how often it looks.
+const CALM_TIMEOUT: Duration = Duration::from_secs(2);
+const LOGIN_POLL: Duration = Duration::from_millis(1);
+
 /// The database name of PgBouncer's console.
 const CONSOLE: &str = "pgbouncer";
 
@@ -76,11 +80,27 @@ pub(crate) struct Figures {
 impl Console {
     /// Makes PgBouncer read its files again, soon. Connections to servers that are led elsewhere then
     /// end when their transaction does.
+    ///
+    /// It waits for a moment without a login under way, if one comes: PgBouncer takes the password
+    /// from the new configuration even for a login that it began as the old user (seen with 1.18).
+    /// Such a login fails, and with it the clients that wait for the pool's only connection.
     pub(crate) async fn reload(&self) -> Result<(), Error> {
-        // The signal would end a process that has just started.
-        self.ask(CONSOLE, "SHOW VERSION").await?;
+        // Asked first in any case: the signal would end a process that has just started.
+        let mut connection = self.open(CONSOLE).await?;
+        let calm = async {
+            loop {
+                let pools = show(&mut connection, "SHOW POOLS").await?;
+                if pools.iter().all(|row| number(row, "sv_login") == 0) {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOGIN_POLL).await;
+            }
+        };
+        timeout(CALM_TIMEOUT, calm).await.unwrap_or(Ok(()))?;
         let pid = (*self.pid.borrow()).ok_or(Error::NotRunning)?;
-        kill(pid, Signal::SIGHUP).map_err(Error::Signal)
+        let signalled = kill(pid, Signal::SIGHUP).map_err(Error::Signal);
+        let _ = timeout(TIMEOUT, connection.close()).await;
+        signalled
     }
 
     /// Who a client is, at the server.
@@ -106,7 +126,10 @@ impl Console {
     pub(crate) async fn clients(&self) -> Result<usize, Error> {
         let rows = self.ask(CONSOLE, "SHOW CLIENTS").await?;
         let is_ours = |row: &&PgRow| {
-            !matches!(text(row, "database").as_deref(), Some(PROBE | CONSOLE) | None)
+            !matches!(
+                text(row, "database").as_deref(),
+                Some(PROBE | CONSOLE) | None
+            )
         };
         Ok(rows.iter().filter(is_ours).count())
     }
@@ -135,15 +158,18 @@ impl Console {
     }
 
     async fn ask(&self, database: &str, question: &'static str) -> Result<Vec<PgRow>, Error> {
-        let answered = async {
-            let mut connection = self.connect(database).await.map_err(Error::Connect)?;
-            let rows = sqlx::raw_sql(question).fetch_all(&mut connection).await;
-            let rows = rows.map_err(|err| Error::Ask(question, err))?;
-            // The answer is here; what becomes of the goodbye changes nothing.
-            let _ = connection.close().await;
-            Ok(rows)
-        };
-        timeout(TIMEOUT, Box::pin(answered)).await.unwrap_or(Err(Error::TimedOut))
+        let mut connection = self.open(database).await?;
+        let answer = timeout(TIMEOUT, show(&mut connection, question)).await;
+        let rows = answer.unwrap_or(Err(Error::TimedOut))?;
+        // The answer is here; what becomes of the goodbye changes nothing.
+        let _ = timeout(TIMEOUT, connection.close()).await;
+        Ok(rows)
+    }
+
+    async fn open(&self, database: &str) -> Result<PgConnection, Error> {
+        let connected = timeout(TIMEOUT, Box::pin(self.connect(database))).await;
+        let connected = connected.map_err(|_| Error::TimedOut)?;
+        connected.map_err(Error::Connect)
     }
 
     async fn connect(&self, database: &str) -> Result<PgConnection, sqlx::Error> {
@@ -161,6 +187,11 @@ impl Console {
             .connect()
             .await
     }
+}
+
+async fn show(connection: &mut PgConnection, question: &'static str) -> Result<Vec<PgRow>, Error> {
+    let rows = sqlx::raw_sql(question).fetch_all(connection).await;
+    rows.map_err(|err| Error::Ask(question, err))
 }
 
 /// Rows about pools of clients.

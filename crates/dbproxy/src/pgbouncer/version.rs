@@ -14,7 +14,11 @@ const KEPT: u32 = 200;
 /// How many prepared statements to keep: none before 1.21, which refuses the setting.
 pub(crate) async fn prepared_statements(program: &Path) -> Option<u32> {
     let mut command = Command::new(program);
-    let asked = command.arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
+    let asked = command
+        .arg("--version")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
     match tokio::time::timeout(TIMEOUT, asked).await {
         Ok(Ok(output)) => {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -38,7 +38,9 @@ fn own_address() -> Result<IpAddr> {
         }
     }
     let socket = UdpSocket::bind("0.0.0.0:0")?;
-    socket.connect("192.0.2.1:9").context("this host has no address but loopback")?;
+    socket
+        .connect("192.0.2.1:9")
+        .context("this host has no address but loopback")?;
     Ok(socket.local_addr()?.ip())
 }
 
@@ -69,7 +71,10 @@ async fn row_76_the_password_is_in_one_private_file_and_nowhere_else() -> Result
     proxy.reaches(invalid, 1.0).await?;
 
     let mut seen = vec![("metrics".to_owned(), proxy.metrics().await?)];
-    for pid in [proxy.process.pid().to_string(), proxy.pgbouncer_pid()?.to_string()] {
+    for pid in [
+        proxy.process.pid().to_string(),
+        proxy.pgbouncer_pid()?.to_string(),
+    ] {
         for file in ["cmdline", "environ"] {
             let path = Path::new("/proc").join(&pid).join(file);
             let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
@@ -81,7 +86,10 @@ async fn row_76_the_password_is_in_one_private_file_and_nowhere_else() -> Result
     let mode = std::fs::metadata(&ini)?.permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let canary = second.password().expose_secret();
-    assert!(std::fs::read_to_string(&ini)?.contains(canary), "the canary is one");
+    assert!(
+        std::fs::read_to_string(&ini)?.contains(canary),
+        "the canary is one"
+    );
     for entry in std::fs::read_dir(proxy.workdir.join("run"))? {
         let path = entry?.path();
         if path != ini {
@@ -92,7 +100,10 @@ async fn row_76_the_password_is_in_one_private_file_and_nowhere_else() -> Result
     seen.push(("log".to_owned(), proxy.log()?));
     for (place, text) in seen {
         for password in [first.password(), second.password()] {
-            assert!(!text.contains(password.expose_secret()), "{place} shows a password");
+            assert!(
+                !text.contains(password.expose_secret()),
+                "{place} shows a password"
+            );
         }
     }
     server.stop().await

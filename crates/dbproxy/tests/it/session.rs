@@ -19,12 +19,18 @@ async fn row_64_in_session_mode_open_transactions_end_as_they_began() -> Result<
     // State of a session survives its transactions, as long as nothing is switched.
     client.execute("SET application_name = 'mine'").await?;
     client.execute("BEGIN").await?;
-    client.execute("DO $$ BEGIN ASSERT current_setting('application_name') = 'mine'; END $$").await?;
+    client
+        .execute("DO $$ BEGIN ASSERT current_setting('application_name') = 'mine'; END $$")
+        .await?;
     for number in 2..=4 {
         proxy.volume.swap(&claim.rotate().await?.url())?;
         let generation = f64::from(number);
-        proxy.reaches("dbproxy_credential_generation", generation).await?;
-        client.execute("DO $$ BEGIN ASSERT session_user = 'clerk_a'; END $$").await?;
+        proxy
+            .reaches("dbproxy_credential_generation", generation)
+            .await?;
+        client
+            .execute("DO $$ BEGIN ASSERT session_user = 'clerk_a'; END $$")
+            .await?;
     }
     client.execute("COMMIT").await?;
     // Announced: the connection is closed once nothing is open.

@@ -39,9 +39,11 @@ async fn row_64_no_query_fails_through_thirty_switches_in_transaction_mode() -> 
                 proxy.volume.rename(&text)?;
             }
             let generation = f64::from(number + 1);
-            proxy.reaches("dbproxy_credential_generation", generation).await?;
+            proxy
+                .reaches("dbproxy_credential_generation", generation)
+                .await?;
             // The same connection of the client, now as the new login.
-            let row = sqlx::query("SELECT session_user::text").persistent(false);
+            let row = sqlx::raw_sql("SELECT session_user::text");
             let row = row.fetch_one(&mut staying).await?;
             assert_eq!(row.try_get::<String, _>(0)?, dsn.login());
             claim.is_left(previous.login()).await?;
@@ -63,22 +65,17 @@ async fn row_64_no_query_fails_through_thirty_switches_in_transaction_mode() -> 
     )?;
     assert!(rounds.iter().all(|count| count.load(Ordering::Relaxed) > 0));
     staying.close().await?;
-    let switched = r#"dbproxy_credential_switches_total{outcome="done"}"#;
-    assert!(proxy.metric(switched).await? > f64::from(SWITCHES));
-    let failed = r#"dbproxy_credential_switches_total{outcome="failed"}"#;
-    assert!(proxy.metric(failed).await? < 1.0);
+    let done_series = r#"dbproxy_credential_switches_total{outcome="done"}"#;
+    assert!(proxy.metric(done_series).await? > f64::from(SWITCHES));
+    let failed_series = r#"dbproxy_credential_switches_total{outcome="failed"}"#;
+    assert!(proxy.metric(failed_series).await? < 1.0);
     assert!(proxy.metric("dbproxy_pool_transactions_total").await? > 100.0);
     assert!(proxy.process.stop().await?.success());
     server.stop().await
 }
 
 /// Runs pgbench until all is done; its clients stay connected through several switches each time.
-async fn pgbench(
-    proxy: &Dbproxy,
-    mode: &str,
-    done: &AtomicBool,
-    rounds: &AtomicU64,
-) -> Result<()> {
+async fn pgbench(proxy: &Dbproxy, mode: &str, done: &AtomicBool, rounds: &AtomicU64) -> Result<()> {
     let program = assets::postgres::binaries(assets::postgres::DEFAULT_MAJOR)?.join("pgbench");
     let script = proxy.workdir.join(&format!("{mode}.sql"));
     std::fs::write(&script, SCRIPT)?;
