@@ -10,6 +10,7 @@ use api::claim::DatabaseClaim;
 use api::config::Config;
 use api::names::annotation;
 use api::server::DatabaseServer;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, ValidationDirective};
 use kube::{Client, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
@@ -81,6 +82,10 @@ fn api_of(stage: &Stage, object: &DynamicObject) -> Result<Api<DynamicObject>> {
             let resource = ApiResource::erase::<DatabaseClaim>(&());
             Api::namespaced_with(client, &stage.namespace, &resource)
         }
+        "Pod" => {
+            let resource = ApiResource::erase::<Pod>(&());
+            Api::namespaced_with(client, &stage.namespace, &resource)
+        }
         other => bail!("a document shows a {other}: teach this test about it"),
     })
 }
@@ -107,10 +112,13 @@ async fn row_96_the_cluster_takes_every_object_that_a_document_shows() -> Result
         for (place, text) in texts.iter().filter(|(_, text)| text.contains("\nkind: ")) {
             for mut object in objects(text)? {
                 object.metadata.namespace = None;
-                let answer = api_of(&stage, &object)?
-                    .patch(&object.name_any(), &params, &Patch::Apply(&object))
-                    .await;
-                answer.with_context(|| format!("{place}:\n{text}"))?;
+                let (api, name) = (api_of(&stage, &object)?, object.name_any());
+                // A pod is taken once its namespace has the account that it runs under.
+                let taken = wait_for(format!("the cluster to take {name}"), async || {
+                    let answer = api.patch(&name, &params, &Patch::Apply(&object)).await;
+                    Ok(Some(answer?))
+                });
+                taken.await.with_context(|| format!("{place}:\n{text}"))?;
                 seen += 1;
             }
         }
