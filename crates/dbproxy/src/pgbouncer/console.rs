@@ -16,9 +16,11 @@ use tokio::time::timeout;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a reload waits for a moment without logins, and how often it looks.
-const CALM_TIMEOUT: Duration = Duration::from_secs(2);
-const LOGIN_POLL: Duration = Duration::from_millis(1);
+/// How long a reload waits for a while without logins, how often it looks, and how many looks in
+/// a row are a while.
+const CALM_TIMEOUT: Duration = Duration::from_secs(5);
+const LOGIN_POLL: Duration = Duration::from_millis(5);
+const CALM_LOOKS: u32 = 20;
 
 /// The database name of PgBouncer's console.
 const CONSOLE: &str = "pgbouncer";
@@ -81,20 +83,24 @@ impl Console {
     /// Makes PgBouncer read its files again, soon. Connections to servers that are led elsewhere then
     /// end when their transaction does.
     ///
-    /// It waits for a moment without a login under way, if one comes: PgBouncer takes the password
-    /// from the new configuration even for a login that it began as the old user (seen with 1.18).
-    /// Such a login fails, and with it the clients that wait for the pool's only connection.
+    /// It waits for a while without logins to the server, if one comes: PgBouncer breaks off a login
+    /// that is under way and counts it as failed, and while a pool has no other connection, its
+    /// clients get that as an error (seen with 1.18). One moment would not do: connections are opened
+    /// one after the other.
     pub(crate) async fn reload(&self) -> Result<(), Error> {
         // Asked first in any case: the signal would end a process that has just started.
         let mut connection = self.open(CONSOLE).await?;
         let calm = async {
-            loop {
+            let mut calm_looks = 0;
+            while calm_looks < CALM_LOOKS {
                 let pools = show(&mut connection, "SHOW POOLS").await?;
-                if pools.iter().all(|row| number(row, "sv_login") == 0) {
-                    return Ok(());
+                let is_calm = pools.iter().all(|row| number(row, "sv_login") == 0);
+                calm_looks = if is_calm { calm_looks + 1 } else { 0 };
+                if calm_looks < CALM_LOOKS {
+                    tokio::time::sleep(LOGIN_POLL).await;
                 }
-                tokio::time::sleep(LOGIN_POLL).await;
             }
+            Ok(())
         };
         timeout(CALM_TIMEOUT, calm).await.unwrap_or(Ok(()))?;
         let pid = (*self.pid.borrow()).ok_or(Error::NotRunning)?;
