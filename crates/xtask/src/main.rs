@@ -10,6 +10,7 @@ mod demo;
 #[cfg(test)]
 mod docs;
 mod down;
+mod images;
 mod local;
 mod setup;
 mod test;
@@ -36,6 +37,8 @@ enum Command {
     Bench(bench::Args),
     /// Run all tests on shared servers
     Test(test::Args),
+    /// Build the container images, without a Docker daemon
+    Images(images::Args),
     /// Write the CRDs into config/ and the chart
     Crds(crds::Args),
     /// Check the rules of the repository and print its figures
@@ -62,6 +65,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Demo => return Box::pin(demo::run()).await,
         Command::Bench(args) => return Box::pin(bench::run(args)).await,
         Command::Test(args) => return test::run(args).await,
+        Command::Images(args) => images::run(&args)?,
         Command::Crds(args) => crds::run(&args)?,
         Command::Tidy => tidy::run()?,
     }

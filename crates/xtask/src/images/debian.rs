@@ -1,0 +1,209 @@
+//! PgBouncer, its libraries and the certificate authorities, from packages of Debian's unstable
+//! suite: the stable suites' PgBouncer has known CVEs. apt checks their signatures. Nothing is
+//! installed: the packages are unpacked below `target/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// 1.26.1 mends CVE-2026-107350, -107349 and -107348, which 1.26.0 has.
+const OLDEST_PGBOUNCER: Version = (1, 26, 1);
+
+type Version = (u32, u32, u32);
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+const SUITE: &str = "sid";
+
+/// PgBouncer and all that it is linked with; a library that is missing here fails the build.
+const PACKAGES: [&str; 15] = [
+    "ca-certificates",
+    "libaudit1",
+    "libc6",
+    "libcap-ng0",
+    "libcares2",
+    "libevent-2.1-7t64",
+    "libgcc-s1",
+    "libldap2",
+    "libpam0g",
+    "libsasl2-2",
+    "libssl3t64",
+    "libsystemd0",
+    "libzstd1",
+    "pgbouncer",
+    "zlib1g",
+];
+
+/// A folder of unpacked packages.
+pub(super) struct Debian {
+    root: PathBuf,
+}
+
+impl Debian {
+    /// Unpacks the packages on first use; `target/images/debian` can be removed to get newer ones.
+    pub(super) fn fetch() -> Result<Self> {
+        let folder = testkit::assets::workspace().join("target/images/debian");
+        let debian = Self {
+            root: folder.join("root"),
+        };
+        if !debian.root.exists() {
+            download(&folder)?;
+        }
+        let version = debian.pgbouncer_version()?;
+        anyhow::ensure!(
+            version >= OLDEST_PGBOUNCER,
+            "PgBouncer {version:?} has known CVEs; {OLDEST_PGBOUNCER:?} is needed: \
+             remove {} to fetch it again",
+            folder.display()
+        );
+        Ok(debian)
+    }
+
+    /// The file that an installed package would have at `/path`.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    pub(super) fn libraries(&self) -> PathBuf {
+        self.path(&format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH))
+    }
+
+    pub(super) fn loader(&self) -> PathBuf {
+        let name = match std::env::consts::ARCH {
+            "aarch64" => "ld-linux-aarch64.so.1",
+            _ => "ld-linux-x86-64.so.2",
+        };
+        self.libraries().join(name)
+    }
+
+    /// Mozilla's authorities, PEM, in the order of their file names.
+    pub(super) fn authorities(&self) -> Result<Vec<u8>> {
+        let folder = self.path("usr/share/ca-certificates/mozilla");
+        let mut files = files_in(&folder)?;
+        files.sort();
+        let mut bundle = Vec::new();
+        for file in files {
+            bundle.extend(fs::read(&file)?);
+        }
+        anyhow::ensure!(!bundle.is_empty(), "no authority in {}", folder.display());
+        Ok(bundle)
+    }
+
+    fn pgbouncer_version(&self) -> Result<Version> {
+        let mut command = Command::new(self.loader());
+        command.arg("--library-path").arg(self.libraries());
+        command
+            .arg(self.path("usr/sbin/pgbouncer"))
+            .arg("--version");
+        let text = run(&mut command)?;
+        parse_version(&text).with_context(|| format!("no version in {text}"))
+    }
+}
+
+fn parse_version(text: &str) -> Option<Version> {
+    let version = text.strip_prefix("PgBouncer ")?.split_whitespace().next()?;
+    let mut parts = version.split('.').map(str::parse);
+    let mut next = || parts.next()?.ok();
+    Some((next()?, next()?, next()?))
+}
+
+fn download(folder: &Path) -> Result<()> {
+    eprintln!("fetching PgBouncer and its libraries from Debian's {SUITE} ...");
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    let (packages, unfinished) = (folder.join("packages"), folder.join("unfinished"));
+    for below in ["apt/lists/partial", "apt/archives/partial", "apt/parts"] {
+        fs::create_dir_all(folder.join(below))?;
+    }
+    for folder in [&packages, &unfinished] {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(folder.join("apt/status"), "")?;
+    let source = format!("deb [signed-by={KEYRING}] {} {SUITE} main\n", mirror()?);
+    fs::write(folder.join("apt/sources.list"), source)?;
+    run(apt(folder).arg("update"))?;
+    run(apt(folder)
+        .current_dir(&packages)
+        .arg("download")
+        .args(PACKAGES))?;
+    for package in files_in(&packages)? {
+        run(Command::new("dpkg")
+            .arg("-x")
+            .arg(&package)
+            .arg(&unfinished))?;
+    }
+    fs::rename(&unfinished, folder.join("root")).context("cannot put the packages in place")
+}
+
+/// The mirror that this machine gets its own Debian packages from.
+fn mirror() -> Result<String> {
+    let format = "$(REPO_URI)";
+    let targets = run(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        format,
+        "Created-By: Packages",
+        "Label: Debian",
+    ]))?;
+    let first = targets.lines().next().map(str::to_owned);
+    first.context(
+        "apt knows no mirror of Debian; images are built on a Debian machine, after apt-get update",
+    )
+}
+
+/// apt with lists and settings of its own, so that this machine's are neither used nor changed.
+fn apt(folder: &Path) -> Command {
+    let state = folder.join("apt");
+    let mut apt = Command::new("apt-get");
+    apt.arg("-qq");
+    for (option, path) in [
+        ("Dir::Etc::sourcelist", state.join("sources.list")),
+        ("Dir::Etc::sourceparts", state.join("parts")),
+        ("Dir::State", state.clone()),
+        ("Dir::State::lists", state.join("lists")),
+        ("Dir::State::status", state.join("status")),
+        ("Dir::Cache", state.clone()),
+    ] {
+        apt.arg("-o").arg(format!("{option}={}", path.display()));
+    }
+    apt.args(["-o", "APT::Sandbox::User=root"]);
+    apt.args(["-o", "Acquire::Languages=none"]);
+    apt
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder);
+    let entries = entries.with_context(|| format!("cannot read {}", folder.display()))?;
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    anyhow::ensure!(
+        output.status.success(),
+        "{name} failed ({}): {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let version = parse_version("PgBouncer 1.26.1\nlibevent 2.1.13").unwrap();
+        assert!(version >= OLDEST_PGBOUNCER);
+        assert!(parse_version("PgBouncer 1.26.0").unwrap() < OLDEST_PGBOUNCER);
+        assert!(parse_version("PgBouncer 1.9.0").unwrap() < OLDEST_PGBOUNCER);
+        assert_eq!(parse_version("pgbouncer"), None);
+    }
+}
