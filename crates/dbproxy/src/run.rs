@@ -95,22 +95,31 @@ pub async fn run(args: Args) -> anyhow::Result<Ended> {
         tokio::join!(follower.run(stop.clone()), kept, readiness, renewal);
         Ok(())
     });
-    let mut supervised = pin!(supervisor.run(token.clone()));
-    let drained = loop {
-        tokio::select! {
-            biased;
-            drained = &mut supervised => break drained,
-            Some(ended) = tasks.join_next() => {
-                ended.context("a task of dbproxy failed")??;
-                anyhow::ensure!(token.is_cancelled(), "a task of dbproxy ended");
-            }
-        }
-    };
+    let drained = supervise(supervisor, &mut tasks, &token).await?;
     very_end.cancel();
     Ok(match drained {
         Drained::Whole => Ended::Drained,
         Drained::Cut => Ended::Cut,
     })
+}
+
+/// Until PgBouncer is drained; a task that ends before that was asked for is an error.
+async fn supervise(
+    supervisor: Supervisor,
+    tasks: &mut JoinSet<std::io::Result<()>>,
+    token: &CancellationToken,
+) -> anyhow::Result<Drained> {
+    let mut supervised = pin!(supervisor.run(token.clone()));
+    loop {
+        tokio::select! {
+            biased;
+            drained = &mut supervised => return Ok(drained),
+            Some(ended) = tasks.join_next() => {
+                ended.context("a task of dbproxy failed")??;
+                anyhow::ensure!(token.is_cancelled(), "a task of dbproxy ended");
+            }
+        }
+    }
 }
 
 /// Both families where there are two.
