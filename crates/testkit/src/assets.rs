@@ -10,6 +10,8 @@ pub mod pgbouncer;
 pub mod postgres;
 pub(crate) mod tools;
 
+pub use tools::cargo;
+
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -16,10 +16,10 @@ mod statements;
 mod watch;
 mod webhook;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use testkit::assets;
+use testkit::assets::cargo;
 
 use report::Report;
 
@@ -108,15 +108,10 @@ fn say(what: &str) {
 /// What is measured is what is shipped: the release build.
 fn build_controller() -> Result<()> {
     say("building the controller with optimisation (minutes, when anything changed)");
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(assets::workspace())
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--package",
-            "db-controller",
-        ])
+    let arguments = ["build", "--quiet", "--release"];
+    let status = cargo()
+        .args(arguments)
+        .args(["--package", "db-controller"])
         .status()?;
     ensure!(status.success(), "the controller can't be built");
     Ok(())

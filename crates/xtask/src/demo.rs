@@ -12,9 +12,9 @@ mod traffic;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use anyhow::Result;
 
+use crate::signals::interrupted;
 use report::{REQUIRED_ROTATIONS, Report};
 use stage::Stage;
 use traffic::Traffic;
@@ -49,15 +49,6 @@ pub(crate) async fn run() -> Result<ExitCode> {
             println!("\n{report}");
             Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-    }
-}
-
-/// Ctrl-C, or the polite signal of whoever started us. Dropping the demo ends all it started.
-async fn interrupted() -> Result<()> {
-    let mut terminated = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    tokio::select! {
-        outcome = tokio::signal::ctrl_c() => outcome.context("cannot listen for Ctrl-C"),
-        _ = terminated.recv() => Ok(()),
     }
 }
 

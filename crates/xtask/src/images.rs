@@ -11,7 +11,6 @@ mod recipe;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -84,11 +83,8 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Recipe>> {
 
 /// Builds the programs and returns the folder that they are in.
 fn build_programs(recipes: &[&Recipe], profile: &str) -> Result<PathBuf> {
-    let workspace = testkit::assets::workspace();
-    let mut cargo = Command::new("cargo");
-    cargo
-        .current_dir(&workspace)
-        .args(["build", "--locked", "--profile", profile]);
+    let mut cargo = testkit::assets::cargo();
+    cargo.args(["build", "--locked", "--profile", profile]);
     for recipe in recipes {
         cargo.args(["--package", recipe.package, "--bin", recipe.binary]);
     }
@@ -99,7 +95,10 @@ fn build_programs(recipes: &[&Recipe], profile: &str) -> Result<PathBuf> {
         other => other,
     };
     let target = std::env::var_os("CARGO_TARGET_DIR");
-    let target = target.map_or_else(|| workspace.join("target"), PathBuf::from);
+    let target = target.map_or_else(
+        || testkit::assets::workspace().join("target"),
+        PathBuf::from,
+    );
     Ok(target.join(folder))
 }
 

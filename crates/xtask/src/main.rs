@@ -13,6 +13,7 @@ mod down;
 mod images;
 mod local;
 mod setup;
+mod signals;
 mod test;
 mod tidy;
 mod up;

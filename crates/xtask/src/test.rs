@@ -1,9 +1,9 @@
 //! `cargo xtask test`: all tests of the workspace, on one set of servers.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use testkit::assets::{self, controller};
+use testkit::assets::{cargo, controller};
 use testkit::env::{ENV_VARIABLE, Servers};
 
 use crate::setup;
@@ -26,9 +26,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let names_packages = rest
         .iter()
         .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
-    let mut tests = Command::new("cargo");
+    let mut tests = cargo();
     tests
-        .current_dir(assets::workspace())
         .arg("test")
         .args((!names_packages).then_some("--workspace"))
         .args(rest)

@@ -1,15 +1,17 @@
 //! `cargo xtask up`: a control plane, a PostgreSQL server and the controller stay in the background.
 //!
 //! The controller runs with the chart's own ServiceAccount, RBAC and config file. If anything fails
-//! on the way, or on Ctrl-C, nothing stays.
+//! on the way, or on Ctrl-C or SIGTERM, nothing stays.
 
 use std::mem;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use api::server::DatabaseServer;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ObjectMeta, Patch, PatchParams};
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use secrecy::ExposeSecret;
+use serde_json::json;
 use testkit::control_plane::{ControlPlane, ControlPlaneOptions};
 use testkit::controller::{ControllerOptions, ControllerProcess};
 use testkit::postgres::{Dsn, PostgresServer};
@@ -17,6 +19,7 @@ use testkit::process::Lifetime;
 
 use crate::local::{self, Detached};
 use crate::setup;
+use crate::signals::interrupted;
 
 const NAMESPACE: &str = "db-controller";
 const CLASS: &str = "default";
@@ -44,7 +47,10 @@ pub(crate) async fn run() -> Result<()> {
     setup::run().await?;
     let environment = tokio::select! {
         biased;
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        interrupted = interrupted() => {
+            interrupted?;
+            anyhow::bail!("interrupted; nothing stays behind")
+        }
         environment = start() => environment?,
     };
     local::note(&environment.processes()?)?;
@@ -92,6 +98,7 @@ async fn start_controller(
         .await?;
     control_plane.create_namespace(NAMESPACE).await?;
     publish_admin(control_plane, admin).await?;
+    admit_documents(control_plane, postgres.port(), admin).await?;
     let values = values(postgres.port(), admin.login());
     let chart = control_plane
         .install_chart("db-controller", NAMESPACE, &values)
@@ -147,6 +154,32 @@ async fn publish_admin(control_plane: &ControlPlane, admin: &Dsn) -> Result<()> 
         .await
         .context("cannot publish the admin's password")
         .map(drop)
+}
+
+/// The server and the namespace of which README.md and the user guide speak, so that their claims
+/// can be applied as they are.
+async fn admit_documents(control_plane: &ControlPlane, port: u16, admin: &Dsn) -> Result<()> {
+    control_plane.create_namespace("shop").await?;
+    let secret = serde_json::from_value(json!({
+        "metadata": { "name": "main-admin" },
+        "stringData": { "username": admin.login(), "password": admin.password().expose_secret() },
+    }))?;
+    let server = serde_json::from_value(json!({
+        "metadata": { "name": "main" },
+        "spec": {
+            "host": "localhost",
+            "port": port,
+            "sslMode": "require",
+            "adminSecretRef": { "name": "main-admin" },
+            "allowedNamespaces": { "all": true },
+        },
+    }))?;
+    let (client, params) = (control_plane.client().await?, PostParams::default());
+    let secrets = Api::<Secret>::namespaced(client.clone(), NAMESPACE);
+    secrets.create(&params, &secret).await?;
+    let servers = Api::<DatabaseServer>::all(client);
+    servers.create(&params, &server).await?;
+    Ok(())
 }
 
 impl Environment {

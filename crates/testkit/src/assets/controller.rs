@@ -1,12 +1,11 @@
 //! The controller's own binary, as fresh as its sources.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
-use super::{tools, workspace};
+use super::{progress, tools, workspace};
 
 /// Names a binary that is up to date already; `cargo xtask test` sets it.
 pub const CONTROLLER_VARIABLE: &str = "TESTKIT_CONTROLLER";
@@ -28,18 +27,9 @@ pub fn binary() -> Result<PathBuf> {
     } else {
         ("release", "release")
     };
-    tools::run(
-        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .current_dir(workspace())
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "db-controller",
-                "--profile",
-                profile,
-            ]),
-    )?;
+    progress("building the controller, if anything changed");
+    let arguments = ["build", "--quiet", "--package", "db-controller"];
+    tools::run(tools::cargo().args(arguments).args(["--profile", profile]))?;
     Ok(built
         .insert(
             workspace()

@@ -65,7 +65,9 @@ fn row(claim: &Claim, rotations: i64, loaded: LoadReport, probed: ProbeReport) -
         queries: loaded.queries,
         failed_queries: loaded.failed_queries,
         logins: loaded.logins + probed.attempts,
-        failed_logins: loaded.failed_logins + probed.failures,
+        // The former login works for an overlap, so that not even one that a newer Secret overtook
+        // may fail here.
+        failed_logins: loaded.failed_logins + probed.failures + probed.overtaken,
         failures: [loaded.first_failures, probed.first_failures].concat(),
     }
 }
