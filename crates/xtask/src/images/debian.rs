@@ -1,28 +1,31 @@
-//! PgBouncer, its libraries and the certificate authorities, from packages of Debian's unstable
-//! suite: the stable suites' PgBouncer has known CVEs. apt checks their signatures. Nothing is
-//! installed: the packages are unpacked below `target/`.
+//! PgBouncer, its libraries and the certificate authorities, from packages of Debian 13, which mends
+//! its PgBouncer for years. apt checks their signatures. Nothing is installed: the packages are
+//! unpacked below `target/`.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-/// 1.26.1 mends CVE-2026-107350, -107349 and -107348, which 1.26.0 has.
-const OLDEST_PGBOUNCER: Version = (1, 26, 1);
+/// 1.24.1 mends CVE-2025-2291. 1.26.1 cuts clients off at a switch of login (see docs/images.md),
+/// and what is between was not tried.
+const KNOWN_PGBOUNCER: Range<Version> = (1, 24, 1)..(1, 25, 0);
 
 type Version = (u32, u32, u32);
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-const SUITE: &str = "sid";
+const SUITE: &str = "trixie";
 
 /// PgBouncer and all that it is linked with; a library that is missing here fails the build.
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 16] = [
     "ca-certificates",
     "libaudit1",
     "libc6",
     "libcap-ng0",
+    "libcap2",
     "libcares2",
     "libevent-2.1-7t64",
     "libgcc-s1",
@@ -53,9 +56,9 @@ impl Debian {
         }
         let version = debian.pgbouncer_version()?;
         anyhow::ensure!(
-            version >= OLDEST_PGBOUNCER,
-            "PgBouncer {version:?} has known CVEs; {OLDEST_PGBOUNCER:?} is needed: \
-             remove {} to fetch it again",
+            KNOWN_PGBOUNCER.contains(&version),
+            "PgBouncer {version:?} is none of {KNOWN_PGBOUNCER:?}, which are known to switch \
+             logins: remove {} to fetch it again",
             folder.display()
         );
         Ok(debian)
@@ -200,10 +203,11 @@ mod tests {
 
     #[test]
     fn versions_are_compared_by_number() {
-        let version = parse_version("PgBouncer 1.26.1\nlibevent 2.1.13").unwrap();
-        assert!(version >= OLDEST_PGBOUNCER);
-        assert!(parse_version("PgBouncer 1.26.0").unwrap() < OLDEST_PGBOUNCER);
-        assert!(parse_version("PgBouncer 1.9.0").unwrap() < OLDEST_PGBOUNCER);
+        let is_known = |text| KNOWN_PGBOUNCER.contains(&parse_version(text).unwrap());
+        assert!(is_known("PgBouncer 1.24.1\nlibevent 2.1.13"));
+        for other in ["PgBouncer 1.24.0", "PgBouncer 1.9.9", "PgBouncer 1.26.1"] {
+            assert!(!is_known(other), "{other}");
+        }
         assert_eq!(parse_version("pgbouncer"), None);
     }
 }
