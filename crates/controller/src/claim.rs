@@ -201,12 +201,13 @@ fn jittered(wait: Duration, uid: Option<&str>) -> Duration {
     wait + schedule::stable_part(uid.unwrap_or_default(), wait / 5)
 }
 
+/// Whether a deletion of it waits for us.
+fn has_finalizer(claim: &DatabaseClaim) -> bool {
+    claim.finalizers().iter().any(|it| it == finalizer::CLAIM)
+}
+
 async fn ensure_finalizer(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
-    if claim
-        .finalizers()
-        .iter()
-        .any(|name| name == finalizer::CLAIM)
-    {
+    if has_finalizer(claim) {
         return Ok(());
     }
     let mut finalizers = claim.finalizers().to_vec();

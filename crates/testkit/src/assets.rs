@@ -10,7 +10,7 @@ pub mod pgbouncer;
 pub mod postgres;
 pub(crate) mod tools;
 
-pub use tools::cargo;
+pub use tools::{cargo, run};
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;

@@ -15,6 +15,7 @@ pub mod pki;
 pub mod postgres;
 pub mod prober;
 pub mod process;
+pub mod volume;
 pub mod wait;
 
 pub use env::{TestEnv, env};

@@ -1,7 +1,7 @@
 //! Whether a claim is still wanted as it was read. A pass may be late: it was held up, and goes on
 //! after somebody ended or changed the claim. Nothing may be made for it then.
 
-use api::{claim::DatabaseClaim, names::finalizer};
+use api::claim::DatabaseClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
 
@@ -18,11 +18,7 @@ pub(super) fn check(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
 /// that it read: the API server was asked then.
 pub(super) async fn check_live(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
     check(claim, scope)?;
-    let had_finalizer = claim
-        .finalizers()
-        .iter()
-        .any(|name| name == finalizer::CLAIM);
-    if !had_finalizer {
+    if !super::has_finalizer(claim) {
         return Ok(());
     }
     let namespace = claim.namespace().unwrap_or_default();

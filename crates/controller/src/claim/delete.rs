@@ -22,11 +22,7 @@ use crate::{
 const PATIENCE: u32 = 4;
 
 pub(super) async fn reconcile(claim: &DatabaseClaim, scope: &Scope) -> Action {
-    if !claim
-        .finalizers()
-        .iter()
-        .any(|name| name == finalizer::CLAIM)
-    {
+    if !super::has_finalizer(claim) {
         scope
             .context
             .memory

@@ -63,7 +63,7 @@ async fn row_76_the_password_is_in_one_private_file_and_nowhere_else() -> Result
     let first = claim.rotate().await?;
     let proxy = Dbproxy::ready(&first.url(), &[("DBPROXY_LOG_LEVEL", "trace")]).await?;
     let second = claim.rotate().await?;
-    proxy.volume.swap(&second.url())?;
+    proxy.publish(&second.url())?;
     proxy.serves("clerk_b").await?;
     let broken = format!("{}&sslmode=unheard-of", second.url().expose_secret());
     proxy.volume.rename(&broken)?;

@@ -32,13 +32,13 @@ async fn row_67_emptied_and_wrong_secrets_leave_the_last_good_credential() -> Re
         assert!(proxy.metric("dbproxy_credential_file_good").await? < 1.0);
     }
     let next = claim.rotate().await?;
-    proxy.volume.swap(&with_wrong_password(&next))?;
+    proxy.publish(&with_wrong_password(&next))?;
     proxy.reaches(&refusals("login"), 1.0).await?;
     assert_eq!(proxy.ask("SELECT session_user").await?, "clerk_a");
     assert!(proxy.is_ready().await);
     assert!(proxy.log()?.contains("the last good one stays"));
 
-    proxy.volume.swap(&next.url())?;
+    proxy.publish(&next.url())?;
     proxy.serves("clerk_b").await?;
     proxy.reaches("dbproxy_credential_file_good", 1.0).await?;
     assert!(proxy.process.stop().await?.success());
@@ -54,7 +54,7 @@ async fn row_64_pgbouncer_killed_during_switches_is_mended_and_the_switch_ends_w
     for number in 1..=5 {
         let dsn = claim.rotate().await?;
         let pid = Pid::from_raw(proxy.pgbouncer_pid()?);
-        proxy.volume.swap(&dsn.url())?;
+        proxy.publish(&dsn.url())?;
         // The configuration is written, or is about to be.
         if number % 2 == 0 {
             wait_for("the new configuration", async || {
@@ -81,7 +81,7 @@ async fn row_66_dbproxy_killed_during_a_switch_starts_again_over_what_it_left() 
     let mut proxy = Dbproxy::ready(&claim.rotate().await?.url(), &[]).await?;
     let orphan = Pid::from_raw(proxy.pgbouncer_pid()?);
     let dsn = claim.rotate().await?;
-    proxy.volume.swap(&dsn.url())?;
+    proxy.publish(&dsn.url())?;
     proxy.process.kill().await?;
     proxy.start_again().await?;
     proxy.becomes_ready().await?;
@@ -100,7 +100,7 @@ async fn row_68_a_database_that_is_away_is_waited_for() -> Result<()> {
     let proxy = Dbproxy::start(None, &[]).await?;
     proxy.reaches(&refusals("file_unreadable"), 1.0).await?;
     assert!(!proxy.is_ready().await);
-    proxy.volume.swap(&dsn.url())?;
+    proxy.publish(&dsn.url())?;
     proxy.reaches(&refusals("server_away"), 1.0).await?;
     assert!(!proxy.is_ready().await && proxy.process.is_running());
     server.start_again().await?;

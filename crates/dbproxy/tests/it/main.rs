@@ -9,4 +9,3 @@ mod faults;
 mod proxy;
 mod session;
 mod switches;
-mod volume;

@@ -11,7 +11,7 @@ use testkit::postgres::{Dsn, PostgresServer, execute, query_one, quote};
 use testkit::process::{Process, ProcessBuilder, RunAs, Workdir, with_free_ports};
 use testkit::wait::wait_for;
 
-use crate::volume::Volume;
+use testkit::volume::Volume;
 
 pub(crate) struct Dbproxy {
     pub(crate) process: Process,
@@ -25,6 +25,11 @@ pub(crate) struct Dbproxy {
 type ProcessBuilderOf = Box<dyn Fn() -> ProcessBuilder>;
 
 impl Dbproxy {
+    /// Puts `dsn` into its Secret, as the kubelet brings it.
+    pub(crate) fn publish(&self, dsn: &SecretString) -> Result<()> {
+        self.volume.swap(dsn.expose_secret())
+    }
+
     /// Starts it with `dsn` in its Secret, or with none, and `env` besides the usual.
     pub(crate) async fn start(dsn: Option<&SecretString>, env: &[(&str, &str)]) -> Result<Self> {
         let asset = pgbouncer::binary()?;
@@ -35,9 +40,9 @@ impl Dbproxy {
             .collect();
         with_free_ports(async |[port, health_port]: [u16; 2]| {
             let workdir = Workdir::new("dbproxy")?;
-            let volume = Volume::new(workdir.join("secret"))?;
+            let volume = Volume::at(workdir.join("secret"))?;
             if let Some(dsn) = dsn {
-                volume.swap(dsn)?;
+                volume.swap(dsn.expose_secret())?;
             }
             let run = workdir.join("run");
             std::fs::create_dir(&run)?;

@@ -23,7 +23,7 @@ async fn row_64_in_session_mode_open_transactions_end_as_they_began() -> Result<
         .execute("DO $$ BEGIN ASSERT current_setting('application_name') = 'mine'; END $$")
         .await?;
     for number in 2..=4 {
-        proxy.volume.swap(&claim.rotate().await?.url())?;
+        proxy.publish(&claim.rotate().await?.url())?;
         let generation = f64::from(number);
         proxy
             .reaches("dbproxy_credential_generation", generation)

@@ -33,7 +33,7 @@ async fn row_64_no_query_fails_through_thirty_switches_in_transaction_mode() -> 
             let previous = dsn;
             dsn = claim.rotate().await?;
             if number % 2 == 0 {
-                proxy.volume.swap(&dsn.url())?;
+                proxy.publish(&dsn.url())?;
             } else {
                 let text = secrecy::ExposeSecret::expose_secret(&dsn.url()).to_owned();
                 proxy.volume.rename(&text)?;
@@ -127,7 +127,7 @@ async fn row_64_another_server_is_switched_to_and_no_query_fails() -> Result<()>
     let port = "SELECT current_setting('port')";
     let switch = async {
         assert_eq!(proxy.ask(port).await?, old.port().to_string());
-        proxy.volume.swap(&there.rotate().await?.url())?;
+        proxy.publish(&there.rotate().await?.url())?;
         proxy.reaches("dbproxy_credential_generation", 2.0).await?;
         assert_eq!(proxy.ask(port).await?, new.port().to_string());
         here.is_left("clerk_a").await?;

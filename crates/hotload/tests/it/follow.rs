@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::volume::Volume;
+use testkit::volume::Volume;
 
 /// Text is valid if it ends with `.`; the dot says that it is whole.
 fn whole(text: &SecretString) -> Result<String, String> {
@@ -83,12 +83,12 @@ fn by_poll() -> Options {
 
 #[tokio::test]
 async fn row_67_the_swap_of_a_volume_is_noticed_by_its_event() {
-    let mut volume = Volume::new("one.");
+    let volume = Volume::with("one.").unwrap();
     let mut followed = Followed::new(&volume.file(), by_events());
     assert_eq!(followed.next().await, "one");
     for number in 0..20 {
         let text = format!("{number}");
-        volume.swap(&format!("{text}.\n"));
+        volume.swap(&format!("{text}.\n")).unwrap();
         followed.until(&text).await;
     }
     followed.stop().await;
@@ -186,7 +186,7 @@ async fn contents_of_no_use_leave_the_last_good_version() {
 
 #[tokio::test]
 async fn following_ends_with_its_token_and_with_its_last_watch() {
-    let volume = Volume::new("one.");
+    let volume = Volume::with("one.").unwrap();
     let mut followed = Followed::new(&volume.file(), by_events());
     followed.next().await;
     followed.token.cancel();
@@ -220,7 +220,7 @@ fn number_of(text: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_swaps_are_never_seen_torn_out_of_order_or_stale_for_ever() {
     const SWAPS: u64 = 3000;
-    let mut volume = Volume::new(&format!("{}.", text_of(0)));
+    let volume = Volume::with(&format!("{}.", text_of(0))).unwrap();
     let mut followed = Followed::new(&volume.file(), by_events());
     let done = std::sync::Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..4)
@@ -241,7 +241,7 @@ async fn thousands_of_swaps_are_never_seen_torn_out_of_order_or_stale_for_ever()
         .collect();
     let writer = tokio::task::spawn_blocking(move || {
         for number in 1..=SWAPS {
-            volume.swap(&format!("{}.", text_of(number)));
+            volume.swap(&format!("{}.", text_of(number))).unwrap();
         }
         volume
     });

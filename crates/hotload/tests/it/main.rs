@@ -9,4 +9,3 @@
 mod follow;
 mod pool;
 mod rotation;
-mod volume;

@@ -12,7 +12,7 @@ use testkit::wait::wait_for;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::volume::Volume;
+use testkit::volume::Volume;
 
 /// Connects to `fake://<host>`, but never to the host `hang`.
 #[derive(Default)]
@@ -83,7 +83,7 @@ impl Stage {
     }
 
     fn with(dsn: &str, mode: Mode, options: Options) -> Self {
-        let volume = Volume::new(dsn);
+        let volume = Volume::with(dsn).unwrap();
         let (fake, registry) = (Fake::default(), Registry::new());
         let open = Arc::clone(&fake.open);
         let source = Source::new("fake", volume.file(), mode);
@@ -103,7 +103,7 @@ impl Stage {
 
     async fn swap(&mut self, dsn: &str) {
         let before = self.pool.generation().unwrap();
-        self.volume.swap(dsn);
+        self.volume.swap(dsn).unwrap();
         wait_for("the pool to use the new DSN", async || {
             let is_new = self.pool.generation().unwrap() > before;
             Ok(is_new.then_some(()))

@@ -13,7 +13,7 @@ use testkit::postgres::{Dsn, PostgresServer, execute, query_one, quote};
 use testkit::wait::wait_for;
 use tokio_util::sync::CancellationToken;
 
-use crate::volume::Volume;
+use testkit::volume::Volume;
 
 #[path = "../../examples/sqlx/connect.rs"]
 mod sqlx_driver;
@@ -57,7 +57,7 @@ async fn rotate<C: Connect>(
         let name = format!("clerk_{suffix}");
         logins.push(server.create_login(&name, "").await?);
     }
-    let mut volume = Volume::new(logins[0].url().expose_secret());
+    let volume = Volume::with(logins[0].url().expose_secret()).unwrap();
     let source = Source::new("postgres", volume.file(), Mode::Graceful);
     let options = Options {
         max_connections: WORKERS,
@@ -82,7 +82,7 @@ async fn rotate<C: Connect>(
             .await?;
             let idle = usize::from(number % 2 == 1);
             let dsn = rotated(&server, &logins[idle]).await?;
-            volume.swap(dsn.expose_secret());
+            volume.swap(dsn.expose_secret()).unwrap();
         }
         wait_for("all workers to follow", async || {
             let follow = |worker: &Worker| worker.seen.load(Ordering::Relaxed) > ROTATIONS;

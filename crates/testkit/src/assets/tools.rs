@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use nix::unistd::geteuid;
 
 /// Runs `command` to its end. Errors carry its standard error.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
+pub fn run(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command
         .stdin(Stdio::null())

@@ -4,43 +4,62 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
-use secrecy::{ExposeSecret, SecretString};
+use tempfile::TempDir;
 
 /// A volume as the kubelet makes it: `dsn -> ..data/dsn`, `..data -> ..<time>`, swapped by rename.
-pub(crate) struct Volume {
+pub struct Volume {
     root: PathBuf,
     writes: AtomicU64,
+    /// Removed with the volume.
+    temporary: Option<TempDir>,
 }
 
 impl Volume {
     /// In `root`, which is made; without any file yet.
-    pub(crate) fn new(root: PathBuf) -> Result<Self> {
+    pub fn at(root: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&root)?;
         let writes = AtomicU64::new(0);
-        Ok(Self { root, writes })
+        Ok(Self {
+            root,
+            writes,
+            temporary: None,
+        })
     }
 
-    pub(crate) fn file(&self) -> PathBuf {
+    /// In a directory of its own, with that text.
+    pub fn with(text: &str) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let mut volume = Self::at(directory.path().to_owned())?;
+        volume.temporary = Some(directory);
+        volume.swap(text)?;
+        Ok(volume)
+    }
+
+    /// What applications read.
+    pub fn file(&self) -> PathBuf {
         self.root.join("dsn")
     }
 
-    /// As the kubelet does.
-    pub(crate) fn swap(&self, dsn: &SecretString) -> Result<()> {
+    /// Another text, as the kubelet brings it.
+    pub fn swap(&self, text: &str) -> Result<()> {
         let root = &self.root;
         let name = format!("..{}", self.writes.fetch_add(1, Ordering::Relaxed));
         std::fs::create_dir(root.join(&name))?;
-        std::fs::write(root.join(&name).join("dsn"), dsn.expose_secret())?;
+        std::fs::write(root.join(&name).join("dsn"), text)?;
         let old = std::fs::read_link(root.join("..data"));
         replace_link(&name, &root.join("..data"))?;
-        replace_link("..data/dsn", &self.file())?;
+        // As it is from the first time on, unless an editor was there.
+        if !self.file().is_symlink() {
+            replace_link("..data/dsn", &self.file())?;
+        }
         if let Ok(old) = old {
             std::fs::remove_dir_all(root.join(old))?;
         }
         Ok(())
     }
 
-    /// As an editor does.
-    pub(crate) fn rename(&self, text: &str) -> Result<()> {
+    /// Another text, as an editor writes it.
+    pub fn rename(&self, text: &str) -> Result<()> {
         let unfinished = self.root.join("unfinished");
         std::fs::write(&unfinished, text)?;
         std::fs::rename(unfinished, self.file())?;
@@ -49,7 +68,8 @@ impl Volume {
 }
 
 fn replace_link(to: &str, link: &Path) -> Result<()> {
-    let unfinished = link.with_added_extension("new");
+    let mut unfinished = link.as_os_str().to_owned();
+    unfinished.push("_tmp");
     std::os::unix::fs::symlink(to, &unfinished)?;
     std::fs::rename(unfinished, link)?;
     Ok(())
