@@ -206,6 +206,12 @@ async fn pods_get_sidecars(it: &Installed<'_>) -> Result<()> {
         mounted_secrets(&pod),
         ["orders-dsn", "orders-dsn", "statements"]
     );
+    // As `kubectl apply` does with one file: the pod comes before the watch tells of the claim.
+    for number in 0..10 {
+        let name = format!("at-once-{number}");
+        it.claim(&name, json!({})).await?;
+        assert_eq!(sidecars(&it.labelled(&name).await?), ["dbproxy"]);
+    }
     let unknown = refusal(it.labelled("shoop").await)?;
     assert!(unknown.contains("no claim named shoop"), "{unknown}");
     Ok(())

@@ -18,9 +18,10 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::watch;
+use crate::watch as watches;
 
 /// Claims, role claims and leaving namespaces, as far as others ask for them.
 #[derive(Debug)]
@@ -30,30 +31,34 @@ pub struct Directory {
     claims: Vec<Table<Published>>,
     /// Those that are being deleted.
     leaving: Table<()>,
+    news: watch::Sender<()>,
 }
 
 impl Directory {
     /// An empty directory of these namespaces; none means all.
     pub fn new(namespaces: &[String]) -> Self {
+        let news = watch::Sender::new(());
+        let table = |scope| Table::new(scope, news.clone());
         let tables = || match namespaces {
-            [] => vec![Table::new(None)],
-            names => names.iter().cloned().map(Some).map(Table::new).collect(),
+            [] => vec![table(None)],
+            names => names.iter().cloned().map(Some).map(table).collect(),
         };
         Self {
             role_claims: tables(),
             claims: tables(),
-            leaving: Table::new(None),
+            leaving: Table::new(None, news.clone()),
+            news,
         }
     }
 
     /// Keeps the directory up to date until the token ends.
     pub async fn follow(&self, client: &Client, token: &CancellationToken) {
         let role_claims = self.role_claims.iter().map(|table| {
-            let api = watch::scoped(client, table.scope.as_deref());
+            let api = watches::scoped(client, table.scope.as_deref());
             table.follow(api, |claim| Some(of_role_claim(claim)), token)
         });
         let claims = self.claims.iter().map(|table| {
-            let api = watch::scoped(client, table.scope.as_deref());
+            let api = watches::scoped(client, table.scope.as_deref());
             table.follow(api, |claim| Some(of_claim(claim)), token)
         });
         let namespaces = Api::all(client.clone());
@@ -91,6 +96,11 @@ impl Directory {
     pub fn is_leaving(&self, namespace: &str) -> bool {
         let key = (String::new(), namespace.to_owned());
         self.leaving.read().contains_key(&key)
+    }
+
+    /// Changes with every row that was written.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// Who comes first wins.
@@ -137,14 +147,16 @@ struct Table<Row> {
     scope: Option<String>,
     rows: RwLock<HashMap<Key, Row>>,
     whole: CancellationToken,
+    news: watch::Sender<()>,
 }
 
 impl<Row> Table<Row> {
-    fn new(scope: Option<String>) -> Self {
+    fn new(scope: Option<String>, news: watch::Sender<()>) -> Self {
         Self {
             scope,
             rows: RwLock::default(),
             whole: CancellationToken::new(),
+            news,
         }
     }
 
@@ -162,7 +174,7 @@ impl<Row> Table<Row> {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
-        let config = watcher::Config::default().page_size(watch::PAGE);
+        let config = watcher::Config::default().page_size(watches::PAGE);
         let events = watcher(api, config).default_backoff();
         let events = events.take_until(token.cancelled());
         pin_mut!(events);
@@ -177,6 +189,7 @@ impl<Row> Table<Row> {
                 Ok(watcher::Event::InitDone) => {
                     *self.write() = std::mem::take(&mut listed);
                     self.whole.cancel();
+                    self.news.send_replace(());
                 }
                 Ok(watcher::Event::Apply(object)) => self.set(key(&object), row(&object)),
                 Ok(watcher::Event::Delete(object)) => self.set(key(&object), None),
@@ -191,6 +204,8 @@ impl<Row> Table<Row> {
             Some(row) => rows.insert(key, row),
             None => rows.remove(&key),
         };
+        drop(rows);
+        self.news.send_replace(());
     }
 }
 

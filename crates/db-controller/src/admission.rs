@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use controller::{Directory, Gate};
 use kube::Client;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use webhook::{
     certificate::{
@@ -228,5 +228,9 @@ impl Known for Claims {
 
     fn is_terminating(&self, ns: &str) -> bool {
         self.directory.is_leaving(ns)
+    }
+
+    fn news(&self) -> watch::Receiver<()> {
+        self.directory.news()
     }
 }

@@ -1,5 +1,7 @@
 //! What the webhook may know beyond the request: memory of the controller's watches, no API call.
 
+use tokio::sync::watch;
+
 /// Looks into the controller's caches. Implementations answer from memory only.
 pub trait Known: Send + Sync {
     /// What the claim or role claim of that name publishes; the role claim wins if both exist.
@@ -10,6 +12,11 @@ pub trait Known: Send + Sync {
 
     /// Whether the namespace is being deleted.
     fn is_terminating(&self, ns: &str) -> bool;
+
+    /// Changes whenever more has become known; closed where nothing will.
+    fn news(&self) -> watch::Receiver<()> {
+        watch::channel(()).1
+    }
 }
 
 /// What pods with a claim's name in their label mount.

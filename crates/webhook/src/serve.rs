@@ -1,7 +1,7 @@
 //! The server: paths of the registrations, TLS, and an answer to whatever comes.
 //!
-//! What cannot be read is answered as a refusal that says so; nothing here panics, and nothing
-//! waits for anything but the request itself.
+//! What cannot be read is answered as a refusal that says so, and nothing here panics. Only a pod
+//! whose claim is unknown waits, and not for long.
 
 mod answer;
 
@@ -24,7 +24,10 @@ use kube::core::{
     DynamicObject,
     admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation},
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -33,7 +36,7 @@ use crate::{
     guard::{self, Deletion, Namespace, Progress},
     known::Known,
     metrics::{About, Reviews},
-    mutate::mutate,
+    mutate::{Change, Refusal, mutate},
     settings::Settings,
 };
 
@@ -42,6 +45,10 @@ const BODY_LIMIT: usize = 16 << 20;
 
 /// Reviews under way get so long to end when the server stops; the API server waits as long.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// A claim and a pod that are applied together race: the webhook hears of the claim by a watch. So
+/// much may the watch be behind. Well below the time-out of the registrations.
+const HEARING: Duration = Duration::from_secs(1);
 
 /// What answers are made from.
 #[derive(Clone)]
@@ -104,37 +111,57 @@ type Answer = Json<AdmissionReview<DynamicObject>>;
 
 async fn mutate_pod(State(webhook): State<Webhook>, body: Body) -> Answer {
     let started = webhook.reviews.start(About::Injection);
-    let answer = answer::to(&body, |request: &AdmissionRequest<Pod>| {
+    let answer = answer::to(&body, async |request: &AdmissionRequest<Pod>| {
         let Some((pod, ns)) = created(request) else {
             return Ok(AdmissionResponse::from(request));
         };
-        let outcome = mutate(pod, ns, &webhook.settings, webhook.known.as_ref());
+        let outcome = heard(&webhook, pod, ns).await;
         let change = outcome.map_err(|refusal| {
             tracing::info!(ns, pod = pod_name(pod), %refusal, "pod refused");
             answer::Refused::forbidden(&refusal)
         })?;
         answer::changed(request, change)
-    });
+    })
+    .await;
     started.answered(&answer);
     answer
 }
 
+/// The decision about a pod, put off for a moment where its claim is not known.
+async fn heard(webhook: &Webhook, pod: &Pod, ns: &str) -> Result<Change, Refusal> {
+    let known = webhook.known.as_ref();
+    let deadline = Instant::now() + HEARING;
+    let mut news = known.news();
+    loop {
+        news.mark_unchanged();
+        let outcome = mutate(pod, ns, &webhook.settings, known);
+        let may_come = matches!(outcome, Err(Refusal::UnknownClaim { .. }));
+        if !may_come || Instant::now() >= deadline {
+            return outcome;
+        }
+        let Ok(Ok(())) = timeout_at(deadline, news.changed()).await else {
+            return outcome;
+        };
+    }
+}
+
 async fn convert_pod(State(webhook): State<Webhook>, body: Body) -> Answer {
     let started = webhook.reviews.start(About::Conversion);
-    let answer = answer::to(&body, |request: &AdmissionRequest<Pod>| {
+    let answer = answer::to(&body, async |request: &AdmissionRequest<Pod>| {
         let Some((pod, ns)) = created(request) else {
             return Ok(AdmissionResponse::from(request));
         };
         let change = convert(pod, ns, &webhook.settings.class, webhook.known.as_ref());
         answer::changed(request, change)
-    });
+    })
+    .await;
     started.answered(&answer);
     answer
 }
 
 async fn guard_claim(State(webhook): State<Webhook>, body: Body) -> Answer {
     let started = webhook.reviews.start(About::Deletion);
-    let answer = answer::to(&body, |request: &AdmissionRequest<DynamicObject>| {
+    let answer = answer::to(&body, async |request: &AdmissionRequest<DynamicObject>| {
         let allowed = AdmissionResponse::from(request);
         if request.operation != Operation::Delete || request.sub_resource.is_some() {
             return Ok(allowed);
@@ -166,7 +193,8 @@ async fn guard_claim(State(webhook): State<Webhook>, body: Body) -> Answer {
         );
         guard::admit(&deletion).map_err(|denied| answer::Refused::forbidden(&denied))?;
         Ok(allowed)
-    });
+    })
+    .await;
     started.answered(&answer);
     answer
 }

@@ -48,9 +48,9 @@ struct StubRequest {
 }
 
 /// Reads a review, asks `decide`, and answers in any case.
-pub(super) fn to<T>(
+pub(super) async fn to<T>(
     body: &Result<Bytes, BytesRejection>,
-    decide: impl FnOnce(&AdmissionRequest<T>) -> Result<AdmissionResponse, Refused>,
+    decide: impl AsyncFnOnce(&AdmissionRequest<T>) -> Result<AdmissionResponse, Refused>,
 ) -> Json<AdmissionReview<DynamicObject>>
 where
     T: Resource + DeserializeOwned,
@@ -60,6 +60,7 @@ where
         Ok(body) => match read::<T>(body) {
             Err(why) => unreadable(body, &why),
             Ok(request) => decide(&request)
+                .await
                 .unwrap_or_else(|refused| refusal(AdmissionResponse::from(&request), refused)),
         },
     };

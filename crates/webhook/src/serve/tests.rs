@@ -1,12 +1,16 @@
 //! The router itself, without a network: every body gets an answer.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode},
 };
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::{BODY_LIMIT, Webhook, router};
@@ -36,11 +40,44 @@ impl Known for Store {
     }
 }
 
+/// Hears of every claim when it was asked for it once.
+#[derive(Default)]
+struct Late {
+    heard: AtomicBool,
+    news: watch::Sender<()>,
+}
+
+impl Known for Late {
+    fn published(&self, ns: &str, claim: &str) -> Option<Published> {
+        let is_known = self.heard.swap(true, Ordering::Relaxed);
+        if !is_known {
+            self.news.send_replace(());
+        }
+        Store.published(ns, claim).filter(|_| is_known)
+    }
+
+    fn claim_of(&self, _ns: &str, _secret: &str) -> Option<String> {
+        None
+    }
+
+    fn is_terminating(&self, _ns: &str) -> bool {
+        false
+    }
+
+    fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+}
+
 /// The `response` of the answer to `body`.
 async fn ask(path: &str, body: impl Into<Body>) -> Value {
+    ask_of(Arc::new(Store), path, body).await
+}
+
+async fn ask_of(known: Arc<dyn Known>, path: &str, body: impl Into<Body>) -> Value {
     let webhook = Webhook {
         settings: Arc::new(Settings::new("blue", "proxy:1", "exec:1")),
-        known: Arc::new(Store),
+        known,
         reviews: Reviews::new().unwrap(),
     };
     let request = Request::post(path).body(body.into()).unwrap();
@@ -115,6 +152,16 @@ async fn row_55_a_refusal_carries_its_sentence_and_403() {
     assert_eq!(response["status"]["code"], 403);
     let message = response["status"]["message"].as_str().unwrap();
     assert!(message.contains("no claim named gone"), "{message}");
+}
+
+#[tokio::test]
+async fn a_claim_may_become_known_while_its_pod_waits() {
+    let review = |claim| review("CREATE", "Pod", &pod(claim)).to_string();
+    let late = || Arc::new(Late::default());
+    let response = ask_of(late(), MUTATE, review("shop")).await;
+    assert_eq!(response["allowed"], true);
+    let response = ask_of(late(), MUTATE, review("gone")).await;
+    assert_eq!(response["allowed"], false);
 }
 
 #[tokio::test]
