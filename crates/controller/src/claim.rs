@@ -9,6 +9,7 @@ mod happening;
 mod ignored;
 mod inputs;
 mod observe;
+mod pass;
 mod report;
 mod rotate;
 

@@ -24,11 +24,12 @@ use super::{
     happening::Happening,
     inputs::Inputs,
     observe::{self, Target},
+    pass::Pass,
     report::{self, Deferred, Outcome, Published},
     rotate,
 };
 use crate::{
-    context::{Context, Scope},
+    context::Scope,
     error::Error,
     publish::{self, Found, Publication},
 };
@@ -72,18 +73,6 @@ pub(super) async fn apply(
 
 /// How often the sessions that hold a login past its overlap are counted.
 const LONG_SESSIONS: Duration = Duration::from_secs(30);
-
-/// A pass under way.
-pub(super) struct Pass<'a> {
-    pub claim: &'a DatabaseClaim,
-    pub scope: &'a Scope,
-    pub context: &'a Context,
-    pub inputs: &'a Inputs,
-    pub target: Target<'a>,
-    /// The comments of the claim's roles, as this pass last saw or wrote them.
-    pub comments: HashMap<String, String>,
-    pub happenings: Vec<Happening>,
-}
 
 impl Pass<'_> {
     async fn run(&mut self, session: &mut Locked, checks: bool) -> Result<Outcome, Error> {

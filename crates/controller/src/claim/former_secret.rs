@@ -9,7 +9,7 @@ use engine::{
 };
 use kube::ResourceExt;
 
-use super::{apply::Pass, happening::Happening};
+use super::{happening::Happening, pass::Pass};
 use crate::{
     context::Scope,
     error::Error,

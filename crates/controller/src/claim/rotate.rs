@@ -16,7 +16,7 @@ use engine::{
 use jiff::Timestamp;
 use postgres::{Kind, Locked, Verifier};
 
-use super::{apply::Pass, happening::Happening, report::Published};
+use super::{happening::Happening, pass::Pass, report::Published};
 use crate::{
     error::Error,
     publish::{self, Found, Publication},
