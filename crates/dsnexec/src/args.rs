@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Choice, Shell};
-use crate::run::Until;
+use crate::pace::Until;
 
 /// Runs commands whenever a DSN changes.
 #[derive(Debug, Parser)]

@@ -10,16 +10,9 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use crate::connect;
-use crate::destination::Destination;
+use crate::destination::{Commit, Destination};
 use crate::source::{Driver, Source};
 use crate::template::{self, Template};
-
-/// What happens to the commands before one that fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Commit {
-    Each,
-    Together,
-}
 
 pub struct Config {
     pub name: String,

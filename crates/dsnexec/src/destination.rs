@@ -12,7 +12,6 @@ use std::time::Duration;
 use futures::FutureExt;
 use hotload::follow::{Follower, Watch, follow};
 
-use crate::config::Commit;
 use crate::connect::Address;
 use crate::format;
 use crate::value::{Text, Value};
@@ -27,6 +26,13 @@ enum Kind {
     Hotload(hotload::Source),
     Shell,
     File(PathBuf),
+}
+
+/// What happens to the commands before one that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    Each,
+    Together,
 }
 
 /// A command with its values in it.

@@ -12,6 +12,7 @@ pub mod destination;
 pub mod dsn;
 pub mod format;
 pub mod metrics;
+pub mod pace;
 pub mod program;
 pub mod render;
 pub mod run;

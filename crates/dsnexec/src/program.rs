@@ -8,7 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::RunArgs;
 use crate::metrics::Metrics;
-use crate::run::{Pace, run};
+use crate::pace::Pace;
+use crate::run::run;
 use crate::status::Status;
 use crate::{config, serve};
 

@@ -1,7 +1,5 @@
 //! All configs of a file, side by side: each has a task of its own, and each file a follower.
 
-use std::time::Duration;
-
 use hotload::follow::{Options, follow};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -9,38 +7,9 @@ use tracing::Instrument;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::pace::{Pace, Until};
 use crate::runner::{End, Followed, Runner};
 use crate::status::Status;
-
-/// When a config is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// After one run without an error, as in an init container.
-    Success,
-    /// Never by itself.
-    Stopped,
-}
-
-/// How fast things go.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// The pause after a first failure; doubles with each.
-    pub first: Duration,
-    /// The longest pause.
-    pub most: Duration,
-    /// How long a run may go on when the process should end.
-    pub drain: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            first: Duration::from_secs(1),
-            most: Duration::from_mins(1),
-            drain: Duration::from_secs(20),
-        }
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

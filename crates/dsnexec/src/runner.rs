@@ -1,7 +1,6 @@
 //! One config: waits for its sources, runs its commands, and waits for a change, or tries again.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,11 +9,11 @@ use hotload::follow::{Ended, Version, Watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Command, Commit};
-use crate::destination::{self, Session};
+use crate::config::Command;
+use crate::destination::{self, Commit, Session};
 use crate::metrics::{Metrics, Outcome};
+use crate::pace::{Pace, Until};
 use crate::render;
-use crate::run::{Pace, Until};
 use crate::status::Status;
 use crate::value::Value;
 
@@ -211,28 +210,4 @@ async fn changed(sources: &mut [Followed]) {
         return std::future::pending().await;
     }
     select_all(news).await;
-}
-
-impl Pace {
-    /// Doubles up to the most, and differs by a fifth, so that many pods do not come at once.
-    fn after(self, failures: u32) -> Duration {
-        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1).min(16));
-        let pause = self.first.saturating_mul(doubled).min(self.most);
-        let percent = 80 + u32::try_from(RandomState::new().hash_one(failures) % 41).unwrap_or(20);
-        pause * percent / 100
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn row_72_pauses_double_up_to_the_most() {
-        let pace = Pace::default();
-        for (failures, seconds) in [(1, 1.0), (2, 2.0), (3, 4.0), (7, 60.0), (u32::MAX, 60.0)] {
-            let share = pace.after(failures).as_secs_f64() / seconds;
-            assert!((0.8..=1.2).contains(&share), "{failures}: {share}");
-        }
-    }
 }

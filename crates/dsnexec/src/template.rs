@@ -12,6 +12,7 @@
 //! key in what is missing is an error.
 
 mod ast;
+mod error;
 mod eval;
 pub mod functions;
 mod lex;
@@ -19,8 +20,8 @@ mod parse;
 
 use crate::value::{Text, Value};
 
+pub use self::error::{Error, Problem};
 pub use self::eval::Error as RenderError;
-pub use self::parse::{Error, Problem};
 
 /// A template that holds nothing but what is supported.
 pub struct Template {

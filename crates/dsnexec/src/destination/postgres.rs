@@ -9,8 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr};
 use tokio::time::timeout;
 
 use super::bind::bind;
-use super::{COMMAND_TIMEOUT, Error, Failure, Statement, failed};
-use crate::config::Commit;
+use super::{COMMAND_TIMEOUT, Commit, Error, Failure, Statement, failed};
 use crate::connect::Address;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! Cuts a template into texts and the tokens of actions.
 
-use super::parse::{Error, Problem};
+use super::error::{Error, Problem};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
