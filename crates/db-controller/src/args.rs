@@ -1,13 +1,13 @@
 //! The command line of the original controller, in one-dash and two-dash form.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{ArgAction, Parser};
-
+use program::flags::{self, Zap};
 use webhook::settings::Probes;
 
-use crate::{admission::WebhookArgs, logs::Format};
+use crate::admission::WebhookArgs;
 
 /// Gives applications databases, and logins that change by themselves.
 #[derive(Debug, Parser)]
@@ -55,12 +55,8 @@ pub struct Args {
     /// The same: which pods are converted, is said by the registration.
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
     pub enable_deprecation_conversion_webhook: bool,
-    /// json or console.
-    #[arg(long, default_value = "console")]
-    pub zap_encoder: String,
-    /// debug, info, error, or a number (above 0 is debug).
-    #[arg(long, default_value = "info")]
-    pub zap_log_level: String,
+    #[command(flatten)]
+    pub zap: Zap,
 
     // Flags of the original that change nothing here, or nothing yet.
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -71,12 +67,6 @@ pub struct Args {
     pub metrics_dep_yaml: Option<String>,
     #[arg(long, hide = true)]
     pub metrics_config_yaml: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub zap_devel: Option<String>,
-    #[arg(long, hide = true)]
-    pub zap_stacktrace_level: Option<String>,
-    #[arg(long, hide = true)]
-    pub zap_time_encoding: Option<String>,
 }
 
 /// Where a pod finds the namespace of its service account.
@@ -85,7 +75,7 @@ const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/name
 impl Args {
     /// The process's own arguments.
     pub fn from_env() -> Self {
-        Self::parse_from(std::env::args_os().map(with_two_dashes))
+        Self::parse_from(flags::arguments())
     }
 
     /// The controller's own namespace: `SERVICE_NAMESPACE`, else the service account's.
@@ -117,24 +107,6 @@ impl Args {
         }
     }
 
-    pub(crate) fn log_format(&self) -> Format {
-        if self.zap_encoder == "json" {
-            Format::Json
-        } else {
-            Format::Text
-        }
-    }
-
-    pub(crate) fn log_level(&self) -> &'static str {
-        match self.zap_log_level.as_str() {
-            "debug" => "debug",
-            "warn" => "warn",
-            "error" | "dpanic" | "panic" | "fatal" => "error",
-            number if number.parse::<u8>().is_ok_and(|verbosity| verbosity > 0) => "debug",
-            _ => "info",
-        }
-    }
-
     /// Says once which flags were given that do nothing.
     pub(crate) fn warn_of_ignored(&self) {
         let given = [
@@ -153,18 +125,13 @@ impl Args {
     }
 }
 
-/// Go takes `-flag` for `--flag`; single letters and numbers stay as they are.
-fn with_two_dashes(argument: OsString) -> OsString {
-    match argument.to_str() {
-        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
-            format!("-{text}").into()
-        }
-        _ => argument,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
+    use program::{flags::with_two_dashes, logs::Format};
+    use tracing::Level;
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Args {
@@ -184,8 +151,8 @@ mod tests {
         );
         let args = parse(&["--zap-log-level=2", "--zap-encoder=json", "--zap-devel"]);
         assert_eq!(
-            (args.log_level(), args.log_format()),
-            ("debug", Format::Json)
+            (args.zap.level(), args.zap.format()),
+            (Some(Level::DEBUG), Format::Json)
         );
         parse(&[
             "--metrics-dep-yaml",

@@ -3,25 +3,29 @@
 
 mod admission;
 mod args;
-mod logs;
-mod signals;
 
 use std::path::Path;
 
 use anyhow::Context;
 use controller::{Gate, MetricsAccess, Options, Settings, hook::Hook};
 use kube::{Client, Config, config::KubeConfigOptions};
+use program::{logs, signals};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 
 pub use self::args::Args;
 
+/// The crates whose logs are those of the program.
+const OURS: [&str; 4] = ["db_controller", "db_controller_core", "postgres", "webhook"];
+
 /// Runs the controller until a signal or a failure that only a new process can mend.
 pub async fn run(args: Args, hook: Box<dyn Hook>) -> anyhow::Result<()> {
-    logs::start(args.log_format(), args.log_level());
+    let level = args.zap.level().unwrap_or(Level::INFO);
+    logs::start(args.zap.format(), level, &OURS);
     args.warn_of_ignored();
     let token = CancellationToken::new();
-    signals::cancel_on_signal(token.clone());
+    signals::cancel_on_signal(token.clone()).context("signals can't be caught")?;
     let client = client(args.kubeconfig.as_deref()).await?;
     let namespace = args.namespace()?;
     let address = args.webhook_address();

@@ -2,14 +2,14 @@
 //! the webhook sets. Neither ever holds a credential: that comes as a file.
 
 use std::{
-    ffi::OsString,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr},
     path::PathBuf,
     time::Duration,
 };
 
 use anyhow::Context;
 use clap::Parser;
+use program::flags::{self, Zap};
 use tracing::Level;
 
 use crate::pgbouncer::{Listen, PoolMode};
@@ -54,30 +54,20 @@ pub struct Args {
     pub pgbouncer: PathBuf,
     #[arg(long, env = "DBPROXY_LOG_LEVEL", default_value = "info")]
     pub log_level: Level,
-    /// json or console.
-    #[arg(long, default_value = "console")]
-    pub zap_encoder: String,
-    /// debug, info, error, or a number (above 0 is debug); before --log-level.
-    #[arg(long)]
-    pub zap_log_level: Option<String>,
+    #[command(flatten)]
+    pub zap: Zap,
 
     // Flags of the original that change nothing here.
     #[arg(long, hide = true)]
     pub pgbouncer_start_script: Option<String>,
     #[arg(long, hide = true)]
     pub pgbouncer_reload_script: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub zap_devel: Option<String>,
-    #[arg(long, hide = true)]
-    pub zap_stacktrace_level: Option<String>,
-    #[arg(long, hide = true)]
-    pub zap_time_encoding: Option<String>,
 }
 
 impl Args {
     /// The process's own arguments.
     pub fn from_env() -> Self {
-        Self::parse_from(std::env::args_os().map(with_two_dashes))
+        Self::parse_from(flags::arguments())
     }
 
     /// Addresses and port for clients.
@@ -112,15 +102,9 @@ impl Args {
         Duration::from_secs(self.drain_seconds.into())
     }
 
+    /// `--zap-log-level` comes before `--log-level`.
     pub(crate) fn level(&self) -> Level {
-        match self.zap_log_level.as_deref() {
-            None => self.log_level,
-            Some("debug") => Level::DEBUG,
-            Some("warn") => Level::WARN,
-            Some("error" | "dpanic" | "panic" | "fatal") => Level::ERROR,
-            Some(number) if number.parse::<u8>().is_ok_and(|level| level > 0) => Level::DEBUG,
-            Some(_) => Level::INFO,
-        }
+        self.zap.level().unwrap_or(self.log_level)
     }
 
     /// Says once which flags were given that do nothing.
@@ -137,26 +121,12 @@ impl Args {
     }
 }
 
-/// Where the probes listen: every address, as the kubelet does not come from inside the pod.
-pub(crate) fn health_addresses(port: u16) -> [(IpAddr, u16); 2] {
-    [
-        (Ipv6Addr::UNSPECIFIED.into(), port),
-        (Ipv4Addr::UNSPECIFIED.into(), port),
-    ]
-}
-
-/// Go takes `-flag` for `--flag`; single letters stay as they are.
-fn with_two_dashes(argument: OsString) -> OsString {
-    match argument.to_str() {
-        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
-            format!("-{text}").into()
-        }
-        _ => argument,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
+    use program::flags::with_two_dashes;
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Args {

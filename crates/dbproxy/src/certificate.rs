@@ -8,7 +8,8 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use crate::logs::chain;
+use program::logs::chain;
+
 use crate::pgbouncer::Console;
 use crate::private;
 

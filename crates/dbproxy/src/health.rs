@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::logs::chain;
+use program::logs::chain;
+
 use crate::metrics::Metrics;
 use crate::pgbouncer::Console;
 

@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use program::logs::chain;
+
 use crate::credentials::{Credentials, Next, Numbered, Switched, Verdict, Work};
 use crate::dsn::Upstream;
 use crate::login;
-use crate::logs::chain;
 use crate::metrics::{Metrics, Outcome, RefusalCause};
 use crate::pgbouncer::{self, Console, ConsoleError, Settings};
 use crate::private;

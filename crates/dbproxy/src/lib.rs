@@ -16,12 +16,10 @@ mod certificate;
 mod health;
 mod keeper;
 mod login;
-mod logs;
 mod metrics;
 mod private;
 mod run;
 mod serve;
-mod signals;
 
 pub use args::Args;
 pub use run::{Ended, run};

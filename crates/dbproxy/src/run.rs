@@ -4,19 +4,19 @@ use std::{pin::pin, time::SystemTime};
 
 use anyhow::Context;
 use hotload::follow::{self, follow};
-use tokio::net::TcpListener;
+use program::{listen, logs, signals};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, health_addresses};
+use crate::args::Args;
 use crate::certificate::Certificate;
 use crate::dsn::Upstream;
+use crate::health;
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::pgbouncer::{Console, Drained, Settings, Supervisor, Tls, prepared_statements};
 use crate::serve::{Shared, serve};
-use crate::{health, logs, signals};
 
 /// How dbproxy ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Ended {
 
 /// Runs until SIGTERM or SIGINT, then drains. Errors: what only other arguments can mend.
 pub async fn run(args: Args) -> anyhow::Result<Ended> {
-    logs::start(&args.zap_encoder, args.level());
+    logs::start(args.zap.format(), args.level(), &["dbproxy", "hotload"]);
     args.warn_of_ignored();
     let (listen, port) = args.listen()?;
     let token = CancellationToken::new();
@@ -84,7 +84,9 @@ pub async fn run(args: Args) -> anyhow::Result<Ended> {
     // Probes and metrics are served to the very end, so they have a token of their own.
     let very_end = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let listener = health_listener(args.health_port).await?;
+    let port = args.health_port;
+    let listener = listen::everywhere(port).await;
+    let listener = listener.with_context(|| format!("port {port} of the probes can't be bound"))?;
     tasks.spawn(serve(listener, shared, very_end.clone()));
     let (follower, file) = follow(&args.dbc, follow::Options::default(), Upstream::parse);
     let stop = token.clone();
@@ -119,16 +121,5 @@ async fn supervise(
                 anyhow::ensure!(token.is_cancelled(), "a task of dbproxy ended");
             }
         }
-    }
-}
-
-/// Both families where there are two.
-async fn health_listener(port: u16) -> anyhow::Result<TcpListener> {
-    let [both, ipv4] = health_addresses(port);
-    match TcpListener::bind(both).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => TcpListener::bind(ipv4)
-            .await
-            .with_context(|| format!("DBPROXY_HEALTH_PORT={port} can't be bound")),
     }
 }

@@ -59,6 +59,16 @@ const FORBIDDEN: [(&str, &[&str]); 8] = [
         ],
     ),
     (
+        "db-controller-program",
+        &[
+            "kube",
+            "sqlx",
+            "axum",
+            "db-controller-api",
+            "db-controller-hotload",
+        ],
+    ),
+    (
         "db-controller-hotload",
         &[
             "kube",

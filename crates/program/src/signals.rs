@@ -1,16 +1,17 @@
 //! SIGTERM and SIGINT end the process in order; the second one ends it at once.
 
+use std::io;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) fn cancel_on_signal(token: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        tracing::warn!("signals can't be caught; the process ends without draining");
-        return;
-    };
+/// What a shell reports of a program that SIGINT ended.
+const CUT: i32 = 130;
+
+/// Cancels `token` at the first signal, and exits at the second.
+pub fn cancel_on_signal(token: CancellationToken) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     // Lives as long as the process: there is nothing to own it.
     tokio::spawn(async move {
         for attempt in 0..2 {
@@ -23,6 +24,7 @@ pub(crate) fn cancel_on_signal(token: CancellationToken) {
                 token.cancel();
             }
         }
-        std::process::exit(130);
+        std::process::exit(CUT);
     });
+    Ok(())
 }
