@@ -11,7 +11,7 @@ use super::Complaint;
 const UNSHIPPED: [&str; 3] = ["db-controller-testkit", "xtask", "db-controller-tests"];
 
 /// A crate and direct dependencies that it must not have.
-const FORBIDDEN: [(&str, &[&str]); 8] = [
+const FORBIDDEN: [(&str, &[&str]); 9] = [
     (
         "db-controller-api",
         &["tokio", "sqlx", "mongodb", "reqwest"],
