@@ -107,6 +107,13 @@ pub mod secret_key {
     pub const URI: &str = "uri";
     pub const JDBC_URI: &str = "jdbc-uri";
     pub const PGPASS: &str = "pgpass";
+    // MongoDB: what its clients and its own operator's users look for.
+    pub const HOSTS: &str = "hosts";
+    pub const REPLICA_SET: &str = "replicaSet";
+    pub const AUTH_SOURCE: &str = "authSource";
+    pub const TLS: &str = "tls";
+    pub const CONNECTION_STRING: &str = "connectionString.standard";
+    pub const CONNECTION_STRING_SRV: &str = "connectionString.standardSrv";
 }
 
 /// The Lease that the leader of a class holds. The default class uses the original's name, so that

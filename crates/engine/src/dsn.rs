@@ -1,7 +1,8 @@
-//! Connection strings: reads the URI and the keyword form of libpq (manual section 34.1.1),
-//! writes every form that the published Secret holds.
+//! Connection strings: reads the URI and the keyword form of libpq (manual section 34.1.1) and
+//! MongoDB's URI, writes every form that the published Secret holds.
 //! One of the few places where a password is a plain text for the length of a line.
 
+mod mongo;
 mod parse;
 mod render;
 
@@ -10,7 +11,10 @@ mod tests;
 
 use secrecy::SecretString;
 
-pub use self::parse::{Error, PartialDsn};
+pub use self::{
+    mongo::{AUTH_SOURCE, LOGINS_DATABASE, REPLICA_SET},
+    parse::{Error, PartialDsn},
+};
 use crate::{
     address::Address,
     names::{DatabaseName, Login},

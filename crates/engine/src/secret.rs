@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    address::{Engine, Scheme, SslMode},
     dsn::{Credential, Dsn, PartialDsn},
     names::Login,
     source::SecretData,
@@ -130,41 +131,72 @@ impl Stored {
 }
 
 /// What is published for one credential.
-pub fn data(dsn: &Dsn, dsn_name: &str, engine: &str) -> SecretData {
+pub fn data(dsn: &Dsn, dsn_name: &str, provider: &str) -> SecretData {
     let plain = |text: &str| SecretString::from(text);
     let host = &dsn.address.primary.host;
     let mut data = SecretData::from([
         (key::DSN.to_owned(), dsn.keywords()),
         (key::URI_DSN.to_owned(), dsn.uri()),
-        (key::READ_ONLY_URI_DSN.to_owned(), dsn.read_only_uri()),
         (key::HOSTNAME.to_owned(), plain(host)),
-        (
-            key::PORT.to_owned(),
-            plain(&dsn.address.primary.port.to_string()),
-        ),
         (key::DATABASE.to_owned(), plain(dsn.database.as_str())),
         (
             key::USERNAME.to_owned(),
             plain(dsn.credential.login.as_str()),
         ),
         (key::PASSWORD.to_owned(), dsn.credential.password.clone()),
-        (
-            key::SSL_MODE.to_owned(),
-            plain(&dsn.address.ssl_mode.to_string()),
-        ),
-        (key::TYPE.to_owned(), plain("postgresql")),
-        (key::PROVIDER.to_owned(), plain(engine)),
+        (key::PROVIDER.to_owned(), plain(provider)),
         (key::HOST.to_owned(), plain(host)),
         (key::URI.to_owned(), dsn.uri()),
-        (key::JDBC_URI.to_owned(), dsn.jdbc_uri()),
-        (key::PGPASS.to_owned(), dsn.pgpass()),
     ]);
+    data.extend(match dsn.address.scheme.engine() {
+        Engine::Postgres => of_postgres(dsn),
+        Engine::Mongo => of_mongo(dsn),
+    });
     if let Some(ca) = &dsn.address.ca {
         data.insert(key::CA.to_owned(), plain(ca));
     }
     if dsn_name != key::DSN && !dsn_name.is_empty() {
         data.insert(dsn_name.to_owned(), dsn.keywords());
         data.insert(format!("uri_{dsn_name}"), dsn.uri());
+    }
+    data
+}
+
+fn of_postgres(dsn: &Dsn) -> SecretData {
+    let port = dsn.address.primary.port.to_string();
+    SecretData::from([
+        (key::TYPE.to_owned(), "postgresql".into()),
+        (key::READ_ONLY_URI_DSN.to_owned(), dsn.read_only_uri()),
+        (key::PORT.to_owned(), port.into()),
+        (
+            key::SSL_MODE.to_owned(),
+            dsn.address.ssl_mode.to_string().into(),
+        ),
+        (key::JDBC_URI.to_owned(), dsn.jdbc_uri()),
+        (key::PGPASS.to_owned(), dsn.pgpass()),
+    ])
+}
+
+/// The member list and the options as parts of their own, and the URI under the names that
+/// MongoDB's own operator publishes. A name that DNS resolves to members has no port.
+fn of_mongo(dsn: &Dsn) -> SecretData {
+    let address = &dsn.address;
+    let uses_tls = address.ssl_mode != SslMode::Disable;
+    let mut data = SecretData::from([
+        (key::TYPE.to_owned(), "mongodb".into()),
+        (key::HOSTS.to_owned(), address.to_string().into()),
+        (key::TLS.to_owned(), uses_tls.to_string().into()),
+    ]);
+    for name in [key::REPLICA_SET, key::AUTH_SOURCE] {
+        let value = address.parameter(name);
+        data.extend(value.map(|value| (name.to_owned(), value.into())));
+    }
+    if address.scheme == Scheme::MongoSrv {
+        data.insert(key::CONNECTION_STRING_SRV.to_owned(), dsn.uri());
+    } else {
+        data.insert(key::CONNECTION_STRING.to_owned(), dsn.uri());
+        let port = address.primary.port.to_string();
+        data.insert(key::PORT.to_owned(), port.into());
     }
     data
 }
@@ -226,5 +258,73 @@ mod tests {
             .data
             .insert(key::USERNAME.to_owned(), "clerk_b".into());
         assert_eq!(secret.login(), None);
+    }
+
+    fn mongo_dsn(text: &str) -> Dsn {
+        let request = crate::source::Request {
+            dsn: Some(text),
+            database_name: "orders",
+            ..Default::default()
+        };
+        let mut dsn = crate::source::admin_dsn(&request, SslMode::Require).unwrap();
+        dsn.address = dsn.address.for_logins();
+        dsn
+    }
+
+    #[test]
+    fn a_mongodb_secret_has_the_parts_that_its_clients_look_for() {
+        let dsn = mongo_dsn("mongodb://clerk_b:pw@h1,h2:27018/?replicaSet=rs0&tls=false");
+        let data = data(&dsn, "my.txt", "mongodb");
+        let text = |key: &str| data.get(key).map(ExposeSecret::expose_secret);
+        let uri = "mongodb://clerk_b:pw@h1:27017,h2:27018/orders?authSource=dbclaims\
+                   &replicaSet=rs0&tls=false";
+        for key in [
+            "uri",
+            "dsn.txt",
+            "uri_dsn.txt",
+            "connectionString.standard",
+            "my.txt",
+        ] {
+            assert_eq!(text(key), Some(uri), "{key}");
+        }
+        for (key, value) in [
+            ("type", "mongodb"),
+            ("hosts", "h1:27017,h2:27018"),
+            ("host", "h1"),
+            ("port", "27017"),
+            ("replicaSet", "rs0"),
+            ("authSource", "dbclaims"),
+            ("tls", "false"),
+            ("database", "orders"),
+        ] {
+            assert_eq!(text(key), Some(value), "{key}");
+        }
+        for key in [
+            "connectionString.standardSrv",
+            "sslmode",
+            "pgpass",
+            "jdbc-uri",
+        ] {
+            assert_eq!(text(key), None, "{key}");
+        }
+        let secret = Stored {
+            data,
+            ..Stored::default()
+        };
+        let read: Vec<_> = secret.credentials();
+        assert_eq!(read.len(), 1);
+        assert_eq!(secret.login().unwrap().as_str(), "clerk_b");
+    }
+
+    #[test]
+    fn an_srv_name_is_published_without_a_port() {
+        let dsn = mongo_dsn("mongodb+srv://clerk_b:pw@cluster.example.com/");
+        let data = data(&dsn, "", "mongodb");
+        let text = |key: &str| data.get(key).map(ExposeSecret::expose_secret);
+        let uri =
+            "mongodb+srv://clerk_b:pw@cluster.example.com/orders?authSource=dbclaims&tls=true";
+        assert_eq!(text("connectionString.standardSrv"), Some(uri));
+        assert_eq!(text("hosts"), Some("cluster.example.com"));
+        assert_eq!(text("port"), None);
     }
 }

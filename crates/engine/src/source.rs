@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     ErrorClass,
-    address::{Address, SslMode},
+    address::{Address, Scheme, SslMode},
     dsn::{self, Credential, Dsn, PartialDsn},
     names::{self, DatabaseName, Login},
     place::AdminLogin,
@@ -74,14 +74,21 @@ pub fn admin_dsn(request: &Request<'_>, default_ssl_mode: SslMode) -> Result<Dsn
         .map(read_secret)
         .transpose()?
         .unwrap_or_default();
-    let (mut endpoints, mut parameters) = (secret.resolved_endpoints(), secret.parameters);
+    // The scheme goes with the hosts; parts alone are of the engine that the other one names.
+    let scheme = secret.scheme.or(claim.scheme).unwrap_or_default();
+    let mut endpoints = secret.endpoints_of(scheme);
     if endpoints.is_empty() {
-        endpoints = claim.resolved_endpoints();
+        endpoints = claim.endpoints_of(scheme);
     }
+    let mut parameters = secret.parameters;
     for (keyword, value) in claim.parameters {
         if !parameters.iter().any(|(known, _)| *known == keyword) {
             parameters.push((keyword, value));
         }
+    }
+    let has_source = parameters.iter().any(|(name, _)| name == dsn::AUTH_SOURCE);
+    if scheme == Scheme::Mongo && !has_source {
+        parameters.push((dsn::AUTH_SOURCE.to_owned(), "admin".to_owned()));
     }
     let mut endpoints = endpoints.into_iter();
     let primary = endpoints
@@ -102,6 +109,7 @@ pub fn admin_dsn(request: &Request<'_>, default_ssl_mode: SslMode) -> Result<Dsn
         .ok_or_else(|| missing(request, "password"))?;
     Ok(Dsn {
         address: Address {
+            scheme,
             primary,
             others: endpoints.collect(),
             ssl_mode: secret
@@ -171,19 +179,13 @@ pub fn dsn_holds_password(dsn: &str) -> bool {
 /// The DSN as it may be stored in a status: without its password.
 pub fn without_password(dsn: &str) -> Option<String> {
     let parsed = PartialDsn::parse(dsn).ok()?;
-    // The passphrase of a client's key is one too.
-    if parsed.password.is_none() && !dsn.contains("sslpassword") {
+    // The passphrase of a client's key is one too, and so is a session token.
+    let hides_more = ["sslpassword", "FilePassword", "authMechanismProperties"];
+    let holds = |word: &&str| dsn.to_lowercase().contains(&word.to_lowercase());
+    if parsed.password.is_none() && !hides_more.iter().any(|word| holds(&word)) {
         return Some(dsn.trim().to_owned());
     }
-    let hosts = parsed
-        .resolved_endpoints()
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(",");
-    let login = parsed.user.unwrap_or_default();
-    let database = parsed.database.unwrap_or_default();
-    let redacted = format!("postgres://{login}@{hosts}/{database}");
+    let redacted = parsed.without_password();
     let password = parsed.password.as_ref().map(ExposeSecret::expose_secret);
     let is_told = password.is_some_and(|password| redacted.contains(password));
     (!is_told).then_some(redacted)
@@ -230,6 +232,13 @@ fn read_secret(data: &SecretData) -> Result<PartialDsn, Error> {
         .password
         .or_else(|| text(&[key::PASSWORD]).map(SecretString::from));
     dsn.database = dsn.database.or_else(|| text(&[key::DATABASE, "dbname"]));
+    if dsn.scheme.is_none() && text(&[key::TYPE]).as_deref() == Some("mongodb") {
+        dsn.scheme = Some(Scheme::Mongo);
+        for name in [key::AUTH_SOURCE, key::REPLICA_SET] {
+            dsn.parameters
+                .extend(text(&[name]).map(|value| (name.to_owned(), value)));
+        }
+    }
     if dsn.ssl_mode.is_none()
         && let Some(mode) = text(&[key::SSL_MODE])
     {

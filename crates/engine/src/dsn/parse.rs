@@ -4,13 +4,14 @@
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
-use crate::address::{Endpoint, SslMode, parse_port};
+use super::mongo;
+use crate::address::{Endpoint, Scheme, SslMode, parse_port};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("the DSN is empty")]
     Empty,
-    #[error("the DSN is neither a postgres:// URI nor a list of key=value pairs")]
+    #[error("the DSN is neither a postgres:// or mongodb:// URI nor a list of key=value pairs")]
     UnknownForm,
     #[error("the DSN's {part} is not valid percent-encoded text")]
     Encoding { part: &'static str },
@@ -35,6 +36,10 @@ pub enum Error {
     Port,
     #[error("the DSN has an @ behind its host; percent-encode /, ? and @ in login and password")]
     Reserved,
+    #[error("a mongodb+srv URI has one host name and no port; its DNS records say the rest")]
+    SrvHost,
+    #[error("the DSN's {option} must be true or false")]
+    Boolean { option: &'static str },
 }
 
 /// More members than a server has.
@@ -43,6 +48,8 @@ const MAX_HOSTS: usize = 16;
 /// What a connection string said, and nothing that it did not.
 #[derive(Debug, Clone, Default)]
 pub struct PartialDsn {
+    /// `None` where nothing said it, not even a keyword form, which is PostgreSQL's.
+    pub scheme: Option<Scheme>,
     /// Hosts without brackets, each with its port where one was given.
     pub endpoints: Vec<(String, Option<u16>)>,
     pub user: Option<String>,
@@ -52,6 +59,14 @@ pub struct PartialDsn {
     /// Everything else, in its order.
     pub parameters: Vec<(String, String)>,
 }
+
+/// How URIs begin, and what that says.
+const SCHEMES: [(&str, Scheme); 4] = [
+    ("postgres://", Scheme::Postgres),
+    ("postgresql://", Scheme::Postgres),
+    ("mongodb://", Scheme::Mongo),
+    ("mongodb+srv://", Scheme::MongoSrv),
+];
 
 /// Parameters that name a file of the reader's own file system, or a secret: never passed on.
 const LOCAL_PARAMETERS: [&str; 13] = [
@@ -77,15 +92,19 @@ impl PartialDsn {
         if text.is_empty() {
             return Err(Error::Empty);
         }
-        let uri = ["postgres://", "postgresql://"]
+        let uri = SCHEMES
             .into_iter()
-            .find_map(|scheme| text.strip_prefix(scheme));
-        let dsn = match (uri, text.split_once('=')) {
-            (Some(rest), _) => parse_uri(rest)?,
+            .find_map(|(start, scheme)| Some((text.strip_prefix(start)?, scheme)));
+        let mut dsn = match (uri, text.split_once('=')) {
+            (Some((rest, Scheme::Postgres)), _) => parse_uri(rest, PartialDsn::set_all)?,
+            (Some((rest, scheme)), _) => {
+                mongo::completed(parse_uri(rest, mongo::set_all)?, scheme)?
+            }
             // A password may hold `://`; only what stands where a keyword belongs tells the form.
             (None, Some((keyword, _))) if !keyword.contains("://") => parse_keywords(text)?,
             _ => return Err(Error::UnknownForm),
         };
+        dsn.scheme = Some(uri.map_or(Scheme::Postgres, |(_, scheme)| scheme));
         let hosts = dsn.endpoints.len();
         if hosts > MAX_HOSTS {
             return Err(Error::TooManyHosts(hosts));
@@ -93,15 +112,31 @@ impl PartialDsn {
         Ok(dsn)
     }
 
-    /// The endpoints with the default port where none was given.
-    pub fn resolved_endpoints(&self) -> Vec<Endpoint> {
+    /// The endpoints with the scheme's default port where none was given.
+    pub fn endpoints_of(&self, scheme: Scheme) -> Vec<Endpoint> {
         self.endpoints
             .iter()
             .map(|(host, port)| Endpoint {
                 host: host.clone(),
-                port: port.unwrap_or(crate::address::DEFAULT_PORT),
+                port: port.unwrap_or(scheme.default_port()),
             })
             .collect()
+    }
+
+    /// The parameters of a URI.
+    fn set_all(&mut self, pairs: Vec<(String, String)>) -> Result<(), Error> {
+        let (mut host, mut port) = (String::new(), String::new());
+        for (keyword, value) in pairs {
+            match keyword.as_str() {
+                "host" => host = value,
+                "port" => port = value,
+                keyword => self.set(keyword, value)?,
+            }
+        }
+        if !host.is_empty() && self.endpoints.is_empty() {
+            self.set_hosts(&host, &port)?;
+        }
+        Ok(())
     }
 
     fn set(&mut self, keyword: &str, value: String) -> Result<(), Error> {
@@ -168,7 +203,11 @@ fn decoded(part: &'static str, text: &str) -> Result<String, Error> {
         .map_err(|_| Error::Encoding { part })
 }
 
-fn parse_uri(rest: &str) -> Result<PartialDsn, Error> {
+/// Reads what the URIs of all engines share; `set_all` takes the decoded parameters.
+fn parse_uri(
+    rest: &str,
+    set_all: fn(&mut PartialDsn, Vec<(String, String)>) -> Result<(), Error>,
+) -> Result<PartialDsn, Error> {
     let mut dsn = PartialDsn::default();
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -184,19 +223,14 @@ fn parse_uri(rest: &str) -> Result<PartialDsn, Error> {
     for host in hosts.split(',').filter(|host| !host.is_empty()) {
         dsn.endpoints.push(parse_uri_host(host)?);
     }
-    let (mut host, mut port) = (String::new(), String::new());
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| {
         let (keyword, value) = pair.split_once('=').unwrap_or((pair, ""));
         let value = decoded("parameters", value)?;
-        match decoded("parameters", keyword)?.as_str() {
-            "host" => host = value,
-            "port" => port = value,
-            keyword => dsn.set(keyword, value)?,
-        }
-    }
-    if !host.is_empty() && dsn.endpoints.is_empty() {
-        dsn.set_hosts(&host, &port)?;
-    }
+        Ok((decoded("parameters", keyword)?, value))
+    });
+    let pairs = pairs.collect::<Result<Vec<_>, Error>>()?;
+    set_all(&mut dsn, pairs)?;
     Ok(dsn)
 }
 

@@ -4,8 +4,8 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Dsn;
-use crate::address::Endpoint;
+use super::{Dsn, PartialDsn, mongo};
+use crate::address::{Endpoint, Engine, Scheme};
 
 /// All but the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -14,7 +14,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
@@ -38,9 +38,42 @@ fn pgpass_field(text: &str) -> String {
     text.replace('\\', "\\\\").replace(':', "\\:")
 }
 
+impl PartialDsn {
+    /// Login, hosts and database, as they may be stored where everybody reads them.
+    pub(crate) fn without_password(&self) -> String {
+        let scheme = self.scheme.unwrap_or_default();
+        let hosts: Vec<_> = match scheme {
+            Scheme::MongoSrv => self
+                .endpoints
+                .iter()
+                .map(|(host, _)| host.clone())
+                .collect(),
+            _ => self
+                .endpoints_of(scheme)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        };
+        format!(
+            "{}{}@{}/{}",
+            match scheme.engine() {
+                Engine::Postgres => "postgres://",
+                Engine::Mongo => mongo::start(scheme),
+            },
+            self.user.as_deref().unwrap_or_default(),
+            hosts.join(","),
+            self.database.as_deref().unwrap_or_default(),
+        )
+    }
+}
+
 impl Dsn {
-    /// `host= port= user= password= dbname= sslmode=`, then the other parameters.
+    /// `host= port= user= password= dbname= sslmode=`, then the other parameters. MongoDB has no
+    /// such form: there it is the URI.
     pub fn keywords(&self) -> SecretString {
+        if self.address.scheme.engine() == Engine::Mongo {
+            return mongo::uri(self);
+        }
         let list = |field: fn(&Endpoint) -> String| {
             self.address
                 .endpoints()
@@ -63,9 +96,12 @@ impl Dsn {
         text.into()
     }
 
-    /// `postgres://login:password@host:port/database?sslmode=…`.
+    /// `postgres://login:password@host:port/database?sslmode=…`, or MongoDB's.
     pub fn uri(&self) -> SecretString {
-        self.uri_to(&self.address.to_string())
+        match self.address.scheme.engine() {
+            Engine::Postgres => self.uri_to(&self.address.to_string()),
+            Engine::Mongo => mongo::uri(self),
+        }
     }
 
     /// The URI for readers: on Aurora the reader endpoint of the same cluster, else the writer.
