@@ -104,6 +104,17 @@ pub struct DatabaseClaimSpec {
     #[schemars(length(max = 253))]
     pub database_name: String,
 
+    /// MongoDB: further databases that the same logins may use. `databaseName` is the one in the
+    /// connection strings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    pub databases: Option<Vec<String>>,
+
+    /// MongoDB: what the logins may do. Unset means `readWrite` on each of the claim's databases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub database_roles: Option<Vec<DatabaseRole>>,
+
     /// Engine version of a database that a provider makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub db_version: Option<String>,
@@ -211,6 +222,18 @@ pub struct Database {
     /// The admin's credential: `uri_dsn.txt`, `dsn.txt`, or the parts as single keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+}
+
+/// A role of MongoDB, built in or made by its administrator, on a database of the claim.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+pub struct DatabaseRole {
+    /// For example `read`, `readWrite` or `dbOwner`.
+    #[schemars(length(min = 1, max = 128))]
+    pub role: String,
+    /// `databaseName` or one of `databases`. Unset means each of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub database: Option<String>,
 }
 
 /// A Secret.
