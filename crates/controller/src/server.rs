@@ -139,6 +139,7 @@ async fn ask(context: &Context, admin: &engine::dsn::Dsn) -> Result<Catalog, Err
         roles: Vec::new(),
         logins: Vec::new(),
         database,
+        others: Vec::new(),
     };
     Ok(session.observe(&question).await?)
 }

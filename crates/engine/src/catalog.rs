@@ -1,6 +1,6 @@
 //! What a database server says about a claim's roles and database: facts only, no judgement.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use crate::{
     mark::Mark,
@@ -10,13 +10,16 @@ use crate::{
 /// The answer to one [`Question`], true at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {
-    /// `server_version_num`, for example 150020 for 15.20.
+    /// `server_version_num`, for example 150020 for 15.20; of MongoDB 6.0.5 it is 60005.
     pub version: u32,
     pub admin: Admin,
     /// Those of the roles asked for that exist, by name.
     pub roles: BTreeMap<String, Role>,
     /// The database asked for, where it exists.
     pub database: Option<Database>,
+    /// MongoDB: those of the databases asked for that hold data or are reserved for a claim. The
+    /// reservation is the mark.
+    pub databases: BTreeMap<DatabaseName, Database>,
     /// Live sessions of the logins asked for.
     pub sessions: Vec<Session>,
     /// Whether the server has the roles that clouds grant instead of attributes.
@@ -30,6 +33,8 @@ pub struct Question {
     pub roles: Vec<String>,
     pub logins: Vec<Login>,
     pub database: DatabaseName,
+    /// Further databases of the claim.
+    pub others: Vec<DatabaseName>,
 }
 
 /// The login the controller itself uses.
@@ -50,7 +55,7 @@ pub struct Role {
     pub can_login: bool,
     pub is_superuser: bool,
     pub has_replication: bool,
-    /// Roles that this one is directly a member of.
+    /// Roles that this one is directly a member of; of a MongoDB login [`DatabaseRole`]s.
     pub member_of: Vec<String>,
     /// The value of the role's own `role` setting (`ALTER ROLE … SET role`), unquoted.
     pub session_role: Option<String>,
@@ -63,6 +68,30 @@ pub struct Role {
 impl Role {
     pub fn mark(&self) -> Option<Mark> {
         self.comment.as_deref().and_then(Mark::parse)
+    }
+}
+
+/// A role of MongoDB that is granted on one database.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DatabaseRole {
+    pub database: String,
+    pub role: String,
+}
+
+impl DatabaseRole {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (database, role) = text.split_once('.')?;
+        Some(Self {
+            database: database.to_owned(),
+            role: role.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for DatabaseRole {
+    /// `orders.readWrite`: the name of a database holds no dot.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.database, self.role)
     }
 }
 

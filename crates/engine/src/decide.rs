@@ -6,6 +6,7 @@
 mod contents;
 mod credential;
 mod farewell;
+mod mongo;
 mod refusal;
 mod retirement;
 mod structure;

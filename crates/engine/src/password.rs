@@ -19,6 +19,8 @@ pub enum Policy {
     Complex { length: usize },
     /// 32 characters of any class.
     Plain,
+    /// 32 letters and digits, about 190 bits: no encoder of URIs or of MongoDB's shells matters.
+    Alphanumeric,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,10 @@ impl PasswordSource for Generator {
     fn fresh(&self, policy: Policy) -> Result<SecretString, Error> {
         let length = match policy {
             Policy::Plain => PLAIN_LENGTH,
+            Policy::Alphanumeric => {
+                let all = draw(PLAIN_LENGTH, |c| c.is_ascii_alphanumeric())?;
+                return Ok(all.as_str().into());
+            }
             Policy::Complex { length } if length < 8 => return Err(Error::Length(length)),
             Policy::Complex { length } => length,
         };
@@ -143,6 +149,14 @@ mod tests {
     fn row_24_without_complexity_it_is_32_characters() {
         let password = Generator.fresh(Policy::Plain).unwrap();
         assert_eq!(password.expose_secret().len(), 32);
+    }
+
+    #[test]
+    fn a_password_for_mongodb_needs_no_encoding() {
+        let password = Generator.fresh(Policy::Alphanumeric).unwrap();
+        let text = password.expose_secret();
+        assert_eq!(text.len(), 32);
+        assert!(text.chars().all(|c| c.is_ascii_alphanumeric()));
     }
 
     #[test]

@@ -182,7 +182,7 @@ pub fn without_password(dsn: &str) -> Option<String> {
     // The passphrase of a client's key is one too, and so is a session token.
     let hides_more = ["sslpassword", "FilePassword", "authMechanismProperties"];
     let holds = |word: &&str| dsn.to_lowercase().contains(&word.to_lowercase());
-    if parsed.password.is_none() && !hides_more.iter().any(|word| holds(&word)) {
+    if parsed.password.is_none() && !hides_more.iter().any(holds) {
         return Some(dsn.trim().to_owned());
     }
     let redacted = parsed.without_password();

@@ -2,7 +2,7 @@
 //! Every step is idempotent: done twice, or done after a crash, it leaves the same state.
 
 use crate::{
-    catalog::Grant,
+    catalog::{DatabaseRole, Grant},
     mark::Mark,
     names::{DatabaseName, Login, RoleName},
 };
@@ -20,6 +20,16 @@ pub enum ServerStep {
         login: Login,
         role: RoleName,
         mark: Mark,
+    },
+    /// MongoDB: what the login may do, beside what it may do already.
+    GrantRoles {
+        login: Login,
+        roles: Vec<DatabaseRole>,
+    },
+    /// MongoDB: what the login may do no longer.
+    RevokeRoles {
+        login: Login,
+        roles: Vec<DatabaseRole>,
     },
     /// Membership first, then `SET role`: the order in which a crash does no harm.
     JoinOwner {
@@ -49,7 +59,8 @@ pub enum ServerStep {
         database: DatabaseName,
     },
     /// Gives a database that this claim created to its owner role, takes CONNECT and TEMPORARY
-    /// from PUBLIC, marks it, and replaces the owner role's mark.
+    /// from PUBLIC, marks it, and replaces the owner role's mark. On MongoDB, where a database
+    /// comes into being when it is written to, this reserves its name for the claim.
     OwnDatabase {
         database: DatabaseName,
         role: RoleName,

@@ -1,11 +1,16 @@
 //! What a claim asks for, with every default filled in: the input of `decide` that users control.
 
+mod access;
 mod of_claim;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use self::of_claim::{Error, deletes};
+pub use self::{
+    access::{Access, RoleWish},
+    of_claim::{Error, deletes},
+};
 use crate::{
+    address::Engine,
     mark::Mark,
     names::{LoginPair, RoleName},
     password::Policy,
@@ -74,6 +79,9 @@ pub struct Wishes {
     pub wants_replication: bool,
     pub password: Policy,
     pub secret: SecretShape,
+    pub engine: Engine,
+    /// MongoDB: what the logins may do.
+    pub access: Access,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -183,7 +183,10 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             )]
         }
         // Not shared: see `pieces`.
-        ServerStep::CreateDatabase { .. }
+        // The first two are MongoDB's: here the owner role has all rights.
+        ServerStep::GrantRoles { .. }
+        | ServerStep::RevokeRoles { .. }
+        | ServerStep::CreateDatabase { .. }
         | ServerStep::DropDatabase { .. }
         | ServerStep::DropLogin { .. } => Vec::new(),
     }

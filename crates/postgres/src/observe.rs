@@ -34,6 +34,7 @@ fn statement(question: &Question, version: u32) -> Sql {
         roles,
         logins,
         database,
+        others: _,
     } = question;
     let can_set = Keyword(if version >= MEMBERSHIP_OPTIONS {
         "SET"
@@ -169,6 +170,7 @@ impl Answer {
             admin,
             roles: roles.collect(),
             database: database.map(|DatabaseAnswer(database)| database),
+            databases: BTreeMap::new(),
             sessions: sessions.collect::<Result<_, Kind>>()?,
             has_rds_replication,
             has_rds_superuser,

@@ -25,6 +25,7 @@ pub(super) fn question(wishes: &Wishes, database: &DatabaseName) -> Question {
         roles,
         logins,
         database: database.clone(),
+        others: wishes.access.others.clone(),
     }
 }
 

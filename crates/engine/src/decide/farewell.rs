@@ -1,6 +1,8 @@
 //! The end of a claim under the policy `Delete`: what is the claim's by its marks, and nothing else.
 
+use super::mongo;
 use crate::{
+    address::Engine,
     catalog::{Catalog, Database, Role},
     names::{DatabaseName, LoginPair},
     step::ServerStep,
@@ -12,6 +14,9 @@ use crate::{
 /// The mark must have this claim's UID: a claim that was made again under the name has marked
 /// everything anew, and a deletion that wakes up late must not take that away.
 pub fn farewell(wishes: &Wishes, database: &DatabaseName, catalog: &Catalog) -> Vec<ServerStep> {
+    if wishes.engine == Engine::Mongo {
+        return mongo::farewell(wishes, database, catalog);
+    }
     let mine = wishes.claim.mark();
     let mark_of = |name: &str| {
         let mark = catalog.roles.get(name).and_then(Role::mark);

@@ -32,12 +32,23 @@ pub enum Refusal {
     },
     #[error("userName was changed to {wanted}, but both {former} and {wanted} exist on the server")]
     BothRoles { former: String, wanted: String },
+    #[error("database {database} is MongoDB's or the controller's own; choose another name")]
+    SystemDatabase { database: String },
+    #[error(
+        "{name:?} can't be the name of a database on MongoDB: letters, digits, '-' and '_' are safe"
+    )]
+    DatabaseCharacters { name: String },
+    #[error("databaseRoles names {database}, which is not among this claim's databases")]
+    RoleElsewhere { database: String },
 }
 
 impl Refusal {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::WeakAdmin { .. } => ErrorClass::Forbidden,
+            Self::SystemDatabase { .. }
+            | Self::DatabaseCharacters { .. }
+            | Self::RoleElsewhere { .. } => ErrorClass::InvalidSpec,
             Self::ForeignRole { .. }
             | Self::UnmarkedRole { .. }
             | Self::SuperuserRole { .. }

@@ -1,7 +1,8 @@
 //! Roles and database: what is missing, and what must not be touched.
 
-use super::Refusal;
+use super::{Refusal, mongo};
 use crate::{
+    address::Engine,
     catalog::{Catalog, Role},
     mark::Mark,
     names::{DatabaseName, Login},
@@ -16,6 +17,9 @@ pub fn structure(
     database: &DatabaseName,
     observed: &Observed,
 ) -> Result<Vec<ServerStep>, Refusal> {
+    if wishes.engine == Engine::Mongo {
+        return mongo::structure(wishes, database, observed);
+    }
     let catalog = &observed.catalog;
     let may_take_over = wishes.mode == Mode::Adopt || is_take_over(wishes, database, observed);
     let is_renamed = renames(wishes, catalog)?;
@@ -93,7 +97,12 @@ pub fn is_take_over(wishes: &Wishes, database: &DatabaseName, observed: &Observe
         && is_no_others
 }
 
-fn check_role(name: &str, role: &Role, mine: &Mark, may_take_over: bool) -> Result<(), Refusal> {
+pub(super) fn check_role(
+    name: &str,
+    role: &Role,
+    mine: &Mark,
+    may_take_over: bool,
+) -> Result<(), Refusal> {
     if role.is_superuser {
         return Err(Refusal::SuperuserRole {
             role: name.to_owned(),

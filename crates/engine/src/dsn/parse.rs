@@ -206,7 +206,7 @@ fn decoded(part: &'static str, text: &str) -> Result<String, Error> {
 /// Reads what the URIs of all engines share; `set_all` takes the decoded parameters.
 fn parse_uri(
     rest: &str,
-    set_all: fn(&mut PartialDsn, Vec<(String, String)>) -> Result<(), Error>,
+    set_all: impl FnOnce(&mut PartialDsn, Vec<(String, String)>) -> Result<(), Error>,
 ) -> Result<PartialDsn, Error> {
     let mut dsn = PartialDsn::default();
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));

@@ -5,10 +5,11 @@ use api::{
     config::{Complexity, Config},
 };
 
-use super::{ClaimId, SecretShape, SystemFunction, Wishes};
+use super::{Access, ClaimId, RoleWish, SecretShape, SystemFunction, Wishes};
 use crate::{
     ErrorClass,
-    names::{self, RoleName},
+    address::Engine,
+    names::{self, DatabaseName, RoleName},
     password::Policy,
     place::{Choice, Defaults, Place},
     timing,
@@ -18,6 +19,11 @@ use crate::{
 pub enum Error {
     #[error("userName: {0}")]
     UserName(names::Error),
+    #[error("{field}: {error}")]
+    Database {
+        field: &'static str,
+        error: names::Error,
+    },
     #[error(transparent)]
     Timing(#[from] timing::Error),
     #[error("the claim has no {0}; it was not read from an API server")]
@@ -27,10 +33,37 @@ pub enum Error {
 impl Error {
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::UserName(_) | Self::Timing(_) => ErrorClass::InvalidSpec,
+            Self::UserName(_) | Self::Database { .. } | Self::Timing(_) => ErrorClass::InvalidSpec,
             Self::Metadata(_) => ErrorClass::Bug,
         }
     }
+}
+
+/// Databases and roles as the spec lists them.
+fn access(claim: &DatabaseClaim) -> Result<Access, Error> {
+    let name = |field, name: &String| {
+        let name = DatabaseName::try_from(name.clone());
+        name.map_err(|error| Error::Database { field, error })
+    };
+    let spec = &claim.spec;
+    let others = spec.databases.iter().flatten();
+    let roles = spec.database_roles.iter().flatten();
+    Ok(Access {
+        others: others
+            .map(|database| name("databases", database))
+            .collect::<Result<_, _>>()?,
+        roles: roles
+            .map(|wish| {
+                let database = wish.database.as_ref();
+                Ok(RoleWish {
+                    role: wish.role.clone(),
+                    database: database
+                        .map(|database| name("databaseRoles", database))
+                        .transpose()?,
+                })
+            })
+            .collect::<Result<_, Error>>()?,
+    })
 }
 
 /// What the reclaim policy says when nobody says anything.
@@ -57,6 +90,8 @@ impl Wishes {
             Place::Server(server) => Some(&server.defaults),
             Place::Source { .. } => None,
         };
+        let engine = Engine::of_type(spec.type_.as_deref().unwrap_or_default());
+        let engine = engine.unwrap_or(Engine::Postgres);
         let role = RoleName::try_from(spec.user_name.clone()).map_err(Error::UserName)?;
         let (renamed_from, former_roles) = former_roles(claim.status.as_ref(), &role);
         let listed = spec.extensions.clone();
@@ -79,12 +114,15 @@ impl Wishes {
                 .collect(),
             wants_replication: wants_replication(claim, &choice.place),
             password: match config.password.complexity {
+                _ if engine == Engine::Mongo => Policy::Alphanumeric,
                 Complexity::Enabled => Policy::Complex {
                     length: config.password.min_length.into(),
                 },
                 Complexity::Disabled => Policy::Plain,
             },
             secret: secret_shape(claim, defaults),
+            engine,
+            access: access(claim)?,
             role,
         })
     }

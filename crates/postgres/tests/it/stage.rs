@@ -165,6 +165,7 @@ impl Claim {
     pub(crate) fn question(&self) -> Question {
         let LoginPair { a, b } = self.logins.clone();
         Question {
+            others: Vec::new(),
             roles: vec![self.role.to_string(), a.to_string(), b.to_string()],
             logins: vec![a, b],
             database: self.database.clone(),

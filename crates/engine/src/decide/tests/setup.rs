@@ -1,18 +1,19 @@
 //! A claim, its Secret and a server, and a model of what a server does with steps.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use api::names::{annotation, label, secret_key};
 use jiff::Timestamp;
 
 use crate::{
+    address::Engine,
     catalog::{Admin, Catalog, Database, Role},
     names::{DatabaseName, RoleName},
     observed::{Observed, Proof, Recorded},
     password::Policy,
     secret::Stored,
     step::ServerStep,
-    wishes::{ClaimId, Mode, SecretShape, Timing, Wishes},
+    wishes::{Access, ClaimId, Mode, SecretShape, Timing, Wishes},
 };
 
 pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
@@ -29,6 +30,7 @@ pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
             .map(|(name, role)| ((*name).to_owned(), role.clone()))
             .collect(),
         database: None,
+        databases: BTreeMap::new(),
         sessions: Vec::new(),
         has_rds_replication: false,
         has_rds_superuser: false,
@@ -60,6 +62,8 @@ pub(crate) fn wishes(mode: Mode) -> Wishes {
         wants_replication: false,
         password: Policy::Complex { length: 15 },
         secret: SecretShape::default(),
+        engine: Engine::Postgres,
+        access: Access::default(),
     }
 }
 
