@@ -17,6 +17,7 @@ pub mod schedule;
 pub mod secret;
 pub mod source;
 pub mod step;
+pub mod timeouts;
 pub mod timing;
 pub mod wishes;
 

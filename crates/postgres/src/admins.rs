@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::{address::Address, dsn::Dsn};
+use engine::{address::Address, dsn::Dsn, timeouts::Timeouts};
 use sqlx::{Connection, PgConnection};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -20,7 +20,6 @@ use crate::{
     connect::{Purpose, fingerprint, open},
     error::{Error, Kind},
     session::Session,
-    timeouts::Timeouts,
 };
 
 /// How long an unused connection is kept.

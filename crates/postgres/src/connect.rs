@@ -12,6 +12,7 @@ use std::{
 use engine::{
     address::{Endpoint, SslMode},
     dsn::Dsn,
+    timeouts::Timeouts,
 };
 use secrecy::ExposeSecret;
 use sqlx::{
@@ -23,7 +24,6 @@ use tokio::time::timeout;
 use crate::{
     error::Kind,
     sql::{Sql, sql},
-    timeouts::Timeouts,
 };
 
 /// Who connects.

@@ -4,11 +4,9 @@
 
 mod sql;
 
-mod error;
-mod timeouts;
-
 mod admins;
 mod connect;
+mod error;
 mod proof;
 mod session;
 mod verifier;
@@ -20,6 +18,8 @@ mod apply;
 mod fence;
 mod populate;
 
+pub use engine::timeouts::Timeouts;
+
 pub use self::{
     admins::Admins,
     error::{Error, Kind},
@@ -27,6 +27,5 @@ pub use self::{
     populate::Failure,
     proof::log_in,
     session::Session,
-    timeouts::Timeouts,
     verifier::Verifier,
 };

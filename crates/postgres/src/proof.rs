@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use engine::{address::Endpoint, dsn::Dsn, names::RoleName};
+use engine::{address::Endpoint, dsn::Dsn, names::RoleName, timeouts::Timeouts};
 use sqlx::{Connection, PgConnection};
 use tokio::time::{sleep, timeout};
 
@@ -12,7 +12,6 @@ use crate::{
     connect::{Purpose, open, open_endpoint, text},
     error::{Error, Kind},
     sql::sql,
-    timeouts::Timeouts,
 };
 
 /// Between two looks at a host that lags behind.

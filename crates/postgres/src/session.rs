@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use engine::{address::Address, dsn::Dsn};
+use engine::{address::Address, dsn::Dsn, timeouts::Timeouts};
 use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
@@ -14,7 +14,6 @@ use crate::{
     connect::text,
     error::{Error, Kind},
     sql::Sql,
-    timeouts::Timeouts,
 };
 
 /// A session of an admin in one database.

@@ -22,12 +22,12 @@ pub struct Timeouts {
 
 impl Timeouts {
     /// How long to wait for the answer to a batch of statements.
-    pub(crate) fn answer(&self) -> Duration {
+    pub fn answer(&self) -> Duration {
         self.statement + GRACE
     }
 
     /// The same for a server of so many hosts: dead ones must not hold a worker one by one.
-    pub(crate) fn shared_by(self, hosts: usize) -> Self {
+    pub fn shared_by(self, hosts: usize) -> Self {
         let hosts = u32::try_from(hosts).unwrap_or(u32::MAX).max(HOSTS);
         Self {
             connect: self.connect * HOSTS / hosts,
