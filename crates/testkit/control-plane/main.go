@@ -9,13 +9,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -45,7 +45,8 @@ func main() {
 	case "kube-scheduler":
 		command = scheduler.NewSchedulerCommand()
 	case "kubelet":
-		command = kubelet.NewKubeletCommand(genericapiserver.SetupSignalContext())
+		// cli.Run sets up the signals of all components, which may happen only once.
+		command = kubelet.NewKubeletCommand(context.Background())
 	default:
 		usage()
 	}

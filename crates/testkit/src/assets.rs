@@ -6,6 +6,8 @@
 pub mod control_plane;
 pub mod controller;
 pub mod helm;
+pub mod images;
+pub mod node;
 pub mod pgbouncer;
 pub mod postgres;
 pub(crate) mod tools;

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use secrecy::SecretString;
 
 pub use access::{ClusterAccess, client_of};
 pub use audit::Request;
@@ -24,6 +25,9 @@ use components::{ApiServer, Keys};
 use crate::assets::control_plane::{Binaries, binaries};
 use crate::process::{Lifetime, Process, Workdir};
 use crate::wait::wait_for;
+
+/// The one node whose kubelet may come.
+pub(crate) const NODE: &str = "node1";
 
 /// Whether kube-controller-manager runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,6 +59,7 @@ pub struct ControlPlaneOptions {
 /// A running control plane. It derefs to its [`ClusterAccess`].
 pub struct ControlPlane {
     access: ClusterAccess,
+    node_token: SecretString,
     // Clients before the servers that they use: fields are dropped in this order.
     controller_manager: Option<Process>,
     apiserver: ApiServer,
@@ -79,6 +84,8 @@ impl ControlPlane {
             etcd,
             apiserver,
             controller_manager,
+            scheduler: _,
+            kubelet: _,
         } = tokio::task::spawn_blocking(binaries).await??;
         let keys = Keys::generate(&workdir)?;
         let (etcd, etcd_url) = components::start_etcd(&etcd, &workdir, lifetime).await?;
@@ -95,6 +102,7 @@ impl ControlPlane {
         };
         let control_plane = Self {
             access,
+            node_token: keys.node_token().clone(),
             controller_manager,
             apiserver,
             etcd,
@@ -111,6 +119,11 @@ impl ControlPlane {
     /// The admin's kubeconfig as a file.
     pub fn kubeconfig_path(&self) -> PathBuf {
         self.workdir.join("kubeconfig")
+    }
+
+    /// The kubeconfig of the kubelet of the node called [`NODE`].
+    pub(crate) fn node_kubeconfig(&self) -> Result<String> {
+        self.access.kubeconfig(&self.node_token)
     }
 
     /// Stops kube-apiserver; connections break, the data stays.
@@ -137,6 +150,7 @@ impl ControlPlane {
     pub fn processes(&self) -> Vec<&Process> {
         let Self {
             access: _,
+            node_token: _,
             controller_manager,
             apiserver,
             etcd,
@@ -152,6 +166,7 @@ impl ControlPlane {
     pub async fn stop(self) -> Result<()> {
         let Self {
             access: _,
+            node_token: _,
             controller_manager,
             apiserver,
             etcd,

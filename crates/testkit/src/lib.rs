@@ -11,6 +11,7 @@ pub mod fault_proxy;
 pub mod http;
 pub mod load;
 pub mod names;
+pub mod node;
 pub mod pki;
 pub mod postgres;
 pub mod prober;

@@ -14,14 +14,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use debian::Debian;
 use layer::Layer;
 use layout::{Image, Platform};
-use recipe::{RECIPES, Recipe};
+use recipe::{CLIENT, Ours, Recipe, SHIPPED};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Build these only: db-controller, dbproxy, dsnexec
+    /// Build these only: db-controller, dbproxy, dsnexec; and testclient, which tests need
     names: Vec<String>,
     /// The folder to write NAME.tar to
     #[arg(long, default_value = "target/images")]
@@ -40,14 +39,13 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let recipes = chosen(&args.names)?;
     let programs = build_programs(&recipes, &args.profile)?;
-    let debian = Debian::fetch()?;
     let out = testkit::assets::workspace().join(&args.out);
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     for recipe in recipes {
-        let layer = layer_of(recipe, &programs, &debian)?;
+        let layer = layer_of(recipe, &programs)?;
         let image = Image {
             name: format!("{}{}:{}", args.prefix, recipe.name, args.tag),
-            entrypoint: recipe.program_in_image(),
+            entrypoint: recipe.entrypoint,
             platform: Platform::of_this_machine()?,
             layer: layer.to_tar()?,
         };
@@ -72,10 +70,11 @@ fn megabytes(bytes: usize) -> f64 {
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Recipe>> {
     if names.is_empty() {
-        return Ok(RECIPES.iter().collect());
+        return Ok(SHIPPED.iter().collect());
     }
     let find = |name: &String| {
-        let found = RECIPES.iter().find(|recipe| recipe.name == name);
+        let mut all = SHIPPED.iter().chain([&CLIENT]);
+        let found = all.find(|recipe| recipe.name == name);
         found.with_context(|| format!("there is no image {name}"))
     };
     names.iter().map(find).collect()
@@ -85,11 +84,18 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Recipe>> {
 fn build_programs(recipes: &[&Recipe], profile: &str) -> Result<PathBuf> {
     let mut cargo = testkit::assets::cargo();
     cargo.args(["build", "--locked", "--profile", profile]);
-    for recipe in recipes {
-        cargo.args(["--package", recipe.package, "--bin", recipe.binary]);
+    let ours = recipes.iter().filter_map(|recipe| recipe.ours.as_ref());
+    for Ours {
+        package, binary, ..
+    } in ours.clone()
+    {
+        cargo.args(["--package", package, "--bin", binary]);
     }
-    let status = cargo.status().context("cannot run cargo")?;
-    anyhow::ensure!(status.success(), "cargo build failed ({status})");
+    // Without a package cargo would build them all.
+    if ours.count() > 0 {
+        let status = cargo.status().context("cannot run cargo")?;
+        anyhow::ensure!(status.success(), "cargo build failed ({status})");
+    }
     let folder = match profile {
         "dev" => "debug",
         other => other,
@@ -102,16 +108,18 @@ fn build_programs(recipes: &[&Recipe], profile: &str) -> Result<PathBuf> {
     Ok(target.join(folder))
 }
 
-fn layer_of(recipe: &Recipe, programs: &Path, debian: &Debian) -> Result<Layer> {
+fn layer_of(recipe: &Recipe, programs: &Path) -> Result<Layer> {
+    let debian = (recipe.debian)()?;
     let mut layer = Layer::with_account();
-    layer.file("etc/ssl/certs/ca-certificates.crt", debian.authorities()?);
-    let ours = programs.join(recipe.binary);
-    let mut executables = vec![(ours, recipe.path)];
-    for path in recipe.from_debian {
-        executables.push((debian.path(path), path));
+    if recipe.ours.is_some() {
+        layer.file("etc/ssl/certs/ca-certificates.crt", debian.authorities()?);
     }
-    for (source, path) in executables {
-        for library in libraries::of(&source, debian)? {
+    let ours = recipe.ours.iter();
+    let ours = ours.map(|program| (programs.join(program.binary), program.path));
+    let debians = recipe.from_debian.iter();
+    let debians = debians.map(|(source, path)| (debian.path(source), *path));
+    for (source, path) in ours.chain(debians) {
+        for library in libraries::of(&source, &debian)? {
             layer.program_from(&library.in_image, &library.source)?;
         }
         layer.program_from(path, &source)?;

@@ -1,6 +1,7 @@
 //! etcd and the Kubernetes components: from `KUBEBUILDER_ASSETS`, else built from `control-plane/`.
 
 use std::collections::hash_map::DefaultHasher;
+use std::ffi::OsString;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -28,11 +29,13 @@ impl Component {
     /// Starts describing a process of this component.
     pub fn builder(&self) -> ProcessBuilder {
         let builder = ProcessBuilder::new(self.name, &self.program);
-        if self.is_ours {
-            builder.arg(self.name)
-        } else {
-            builder
-        }
+        builder.args(self.is_ours.then_some(self.name))
+    }
+
+    /// The start of its command line, for who runs it by other means.
+    pub fn command_line(&self) -> impl Iterator<Item = OsString> {
+        let first = self.program.clone().into_os_string();
+        std::iter::once(first).chain(self.is_ours.then(|| self.name.into()))
     }
 }
 
@@ -41,6 +44,8 @@ pub struct Binaries {
     pub etcd: Component,
     pub apiserver: Component,
     pub controller_manager: Component,
+    pub scheduler: Component,
+    pub kubelet: Component,
 }
 
 /// The Kubernetes version that the test bed stands for, without `v`.
@@ -57,6 +62,8 @@ pub fn binaries() -> Result<Binaries> {
         etcd: component("etcd")?,
         apiserver: component("kube-apiserver")?,
         controller_manager: component("kube-controller-manager")?,
+        scheduler: component("kube-scheduler")?,
+        kubelet: component("kubelet")?,
     })
 }
 

@@ -1,9 +1,7 @@
 //! PgBouncer: Debian's where it is installed, else the files of Debian's packages, unpacked beside
 //! the other assets. Installing the package would start a service on a well-known port.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Result;
 
@@ -42,25 +40,5 @@ fn fetch(folder: &Path) -> Result<()> {
          or install PgBouncer as {INSTALLED}"
     );
     progress("fetching PgBouncer");
-    fs::create_dir_all(folder)?;
-    if tools::can_install() {
-        tools::run(Command::new("apt-get").args(["-qq", "update"]))?;
-    }
-    tools::run(
-        Command::new("apt-get")
-            .current_dir(folder)
-            .args(["-qq", "download"])
-            .args(PACKAGES),
-    )?;
-    for entry in fs::read_dir(folder)?.flatten() {
-        let archive = entry.path();
-        if archive
-            .extension()
-            .is_some_and(|extension| extension == "deb")
-        {
-            tools::run(Command::new("dpkg").arg("-x").arg(&archive).arg(folder))?;
-            fs::remove_file(&archive)?;
-        }
-    }
-    Ok(())
+    tools::unpack(&PACKAGES, folder)
 }

@@ -1,5 +1,6 @@
 //! Running other programs to the end, and installing Debian packages where we may.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -67,5 +68,28 @@ pub(crate) fn apt_install(package: &str) -> Result<()> {
     };
     run(apt().arg("update"))?;
     run(apt().args(["install", "--yes", "--no-install-recommends", package]))?;
+    Ok(())
+}
+
+/// Unpacks Debian packages into `folder` without installing them, so that no service starts.
+pub(crate) fn unpack(packages: &[&str], folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    if can_install() {
+        run(Command::new("apt-get").args(["-qq", "update"]))?;
+    }
+    run(Command::new("apt-get")
+        .current_dir(folder)
+        .args(["-qq", "download"])
+        .args(packages))?;
+    for entry in fs::read_dir(folder)?.flatten() {
+        let archive = entry.path();
+        if archive
+            .extension()
+            .is_some_and(|extension| extension == "deb")
+        {
+            run(Command::new("dpkg").arg("-x").arg(&archive).arg(folder))?;
+            fs::remove_file(&archive)?;
+        }
+    }
     Ok(())
 }

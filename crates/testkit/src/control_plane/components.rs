@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use kube::api::GetParams;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Audit, ClusterAccess, audit};
+use super::{Audit, ClusterAccess, NODE, audit};
 use crate::assets::control_plane::Component;
 use crate::pki::Authority;
 use crate::process::{Lifetime, Process, ProcessBuilder, Workdir, with_free_ports};
@@ -23,6 +23,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 pub(super) struct Keys {
     ca: String,
     admin_token: SecretString,
+    node_token: SecretString,
 }
 
 impl Keys {
@@ -31,9 +32,11 @@ impl Keys {
         let leaf = authority.issue(&["kubernetes", "kubernetes.default.svc"])?;
         let accounts = rcgen::KeyPair::generate().context("cannot make a key")?;
         let admin_token = names::random_password();
+        let node_token = names::random_password();
         let tokens = format!(
-            "{},admin,admin,\"system:masters\"\n",
-            admin_token.expose_secret()
+            "{},admin,admin,\"system:masters\"\n{},system:node:{NODE},{NODE},\"system:nodes\"\n",
+            admin_token.expose_secret(),
+            node_token.expose_secret(),
         );
         workdir.write("ca.crt", &authority.pem())?;
         workdir.write("apiserver.crt", &leaf.certificate)?;
@@ -45,7 +48,12 @@ impl Keys {
         Ok(Self {
             ca: authority.pem(),
             admin_token,
+            node_token,
         })
+    }
+
+    pub(super) fn node_token(&self) -> &SecretString {
+        &self.node_token
     }
 
     pub(super) fn access(&self, port: u16) -> ClusterAccess {

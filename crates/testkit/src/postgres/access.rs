@@ -1,5 +1,6 @@
 //! How to reach a server as its superuser, and how to make lesser logins and databases.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -12,6 +13,7 @@ use crate::names;
 /// Address and superuser password of a server.
 #[derive(Debug, Clone)]
 pub struct PostgresAccess {
+    host: String,
     port: u16,
     major: u32,
     superuser_password: SecretString,
@@ -27,6 +29,7 @@ pub struct Admin {
 impl PostgresAccess {
     pub(crate) fn new(port: u16, major: u32, superuser_password: SecretString) -> Self {
         Self {
+            host: "localhost".to_owned(),
             port,
             major,
             superuser_password,
@@ -34,8 +37,20 @@ impl PostgresAccess {
         }
     }
 
+    pub(crate) fn with_host(self, host: Option<IpAddr>) -> Self {
+        Self {
+            host: host.map_or(self.host, |host| host.to_string()),
+            ..self
+        }
+    }
+
     pub(crate) fn with_ca(self, ca_file: Option<PathBuf>) -> Self {
         Self { ca_file, ..self }
+    }
+
+    /// The host that DSNs name.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     pub fn port(&self) -> u16 {
@@ -62,7 +77,7 @@ impl PostgresAccess {
 
     /// A DSN for any login; with TLS it verifies the server.
     pub fn dsn(&self, login: &str, password: SecretString) -> Dsn {
-        let dsn = Dsn::new("localhost", self.port, login, password);
+        let dsn = Dsn::new(&self.host, self.port, login, password);
         match &self.ca_file {
             None => dsn.parameter("sslmode", "disable"),
             Some(ca) => dsn

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub struct PostgresBuilder {
     settings: Vec<(String, String)>,
     lifetime: Lifetime,
     dir: Option<PathBuf>,
+    address: Option<IpAddr>,
 }
 
 impl Default for PostgresBuilder {
@@ -45,6 +47,7 @@ impl Default for PostgresBuilder {
             settings: Vec::new(),
             lifetime: Lifetime::default(),
             dir: None,
+            address: None,
         }
     }
 }
@@ -105,17 +108,25 @@ impl PostgresBuilder {
         self
     }
 
+    /// Listens on this address beside loopback, and names it in DSNs: pods reach no other.
+    #[must_use]
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
     pub async fn start(self) -> Result<PostgresServer> {
         let workdir = match &self.dir {
             Some(dir) => Workdir::permanent(dir)?,
             None => Workdir::new(&format!("postgres-{}", self.major))?,
         };
-        let (major, lifetime) = (self.major, self.lifetime);
+        let (major, lifetime, address) = (self.major, self.lifetime, self.address);
         let place = Arc::clone(&workdir);
         let (launch, template_password, ca_file) =
             tokio::task::spawn_blocking(move || self.prepare(&place)).await??;
         let (process, access) = with_free_ports(async |[port]| {
             let access = PostgresAccess::new(port, major, template_password.clone())
+                .with_host(address)
                 .with_ca(ca_file.clone());
             let process = launch.start(&workdir, port, &access.superuser()).await?;
             Ok((process, access))
@@ -123,7 +134,9 @@ impl PostgresBuilder {
         .await?;
         let password = names::random_password();
         set_password(&access, &password).await?;
-        let access = PostgresAccess::new(access.port(), major, password).with_ca(ca_file);
+        let access = PostgresAccess::new(access.port(), major, password)
+            .with_host(address)
+            .with_ca(ca_file);
         tracing::debug!(major, port = access.port(), ?lifetime, "PostgreSQL started");
         Ok(PostgresServer {
             access,
@@ -162,8 +175,13 @@ impl PostgresBuilder {
     fn write_config(&self, data: &Path) -> Result<()> {
         let durable = if self.is_durable { "on" } else { "off" };
         let tls = if self.tls == Tls::Off { "off" } else { "on" };
+        let loopback = "127.0.0.1,::1".to_owned();
+        let addresses = match self.address {
+            Some(address) => format!("{loopback},{address}"),
+            None => loopback,
+        };
         let mut lines = vec![
-            ("listen_addresses".to_owned(), "127.0.0.1,::1".to_owned()),
+            ("listen_addresses".to_owned(), addresses),
             ("unix_socket_directories".to_owned(), String::new()),
             ("max_connections".to_owned(), "300".to_owned()),
             ("password_encryption".to_owned(), "scram-sha-256".to_owned()),

@@ -2,6 +2,7 @@
 
 mod control_plane;
 mod env;
+mod node;
 mod observers;
 mod postgres;
 mod process;

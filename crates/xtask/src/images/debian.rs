@@ -65,6 +65,12 @@ impl Debian {
         Ok(debian)
     }
 
+    /// What is installed here, with the programs of the tests' own image.
+    pub(super) fn of_this_machine() -> Result<Self> {
+        testkit::assets::node::install_clients()?;
+        Ok(Self { root: "/".into() })
+    }
+
     /// The file that an installed package would have at `/path`.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.root.join(path)

@@ -32,7 +32,7 @@ impl Platform {
 pub(super) struct Image {
     /// `repository:tag`.
     pub(super) name: String,
-    pub(super) entrypoint: String,
+    pub(super) entrypoint: &'static [&'static str],
     pub(super) platform: Platform,
     pub(super) layer: Vec<u8>,
 }
@@ -126,7 +126,7 @@ impl Image {
             "os": "linux",
             "config": {
                 "User": format!("{ACCOUNT}:{ACCOUNT}"),
-                "Entrypoint": [self.entrypoint],
+                "Entrypoint": self.entrypoint,
                 "Env": ["PATH=/usr/sbin:/usr/bin"],
                 "WorkingDir": "/",
             },
@@ -165,7 +165,7 @@ mod tests {
     fn image(name: &str, layer: &[u8]) -> Image {
         Image {
             name: name.to_owned(),
-            entrypoint: "/usr/bin/program".to_owned(),
+            entrypoint: &["/usr/bin/program"],
             platform: Platform {
                 architecture: "amd64",
             },

@@ -18,6 +18,9 @@ pub(super) struct Library {
 pub(super) fn of(program: &Path, debian: &Debian) -> Result<Vec<Library>> {
     let folder = debian.libraries();
     let loader = debian.loader();
+    if is_static(program, &loader)? {
+        return Ok(Vec::new());
+    }
     let output = Command::new(&loader)
         .env_remove("LD_LIBRARY_PATH")
         .env_remove("LD_PRELOAD")
@@ -37,6 +40,14 @@ pub(super) fn of(program: &Path, debian: &Debian) -> Result<Vec<Library>> {
     resolved(&listed)
         .map(|(name, source)| locate(name, source, &folder))
         .collect()
+}
+
+/// ld.so(8): `--verify` says whether a program is one for the loader, which would crash otherwise.
+fn is_static(program: &Path, loader: &Path) -> Result<bool> {
+    let mut verify = Command::new(loader);
+    let status = verify.arg("--verify").arg(program).status();
+    let status = status.with_context(|| format!("cannot run {}", loader.display()))?;
+    Ok(status.code() == Some(1))
 }
 
 /// Pairs of name and file from lines such as `libz.so.1 => /root/usr/lib/libz.so.1 (0x7f…)`.

@@ -1,0 +1,16 @@
+//! The sidecars' stories: pods on a real node, injected by the release's own registrations, that
+//! know only localhost and go through rotations. A binary of its own, so that the node's pods have
+//! the machine to themselves.
+
+#[path = "../chart/helm.rs"]
+#[allow(dead_code, reason = "the chart's stories use the rest")]
+mod helm;
+mod injected;
+mod place;
+mod pods;
+mod release;
+#[path = "../support.rs"]
+#[allow(dead_code, reason = "the other stories use the rest")]
+mod support;
+mod work;
+mod world;

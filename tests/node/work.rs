@@ -1,0 +1,1 @@
+//! What applications in pods do, and the count of what went wrong.
