@@ -2,7 +2,8 @@
 
 use anyhow::{Result, ensure};
 use api::conditions::Type;
-use api::names::secret_key as key;
+use api::names::{annotation, secret_key as key};
+use kube::ResourceExt;
 use kube::api::DeleteParams;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -53,6 +54,17 @@ async fn row_20_an_edited_secret_is_restored_and_the_event_says_so() -> Result<(
         stage.event("shop", "SecretRepaired").await?;
         let after = works_again(&stage, &clerk).await?;
         assert_eq!(before, after);
+        // A time to come would stop the timer.
+        let forged = "2999-01-01T00:00:00Z";
+        let annotations = json!({ annotation::ROTATED_AT: forged });
+        let edit = json!({ "metadata": { "annotations": annotations } });
+        stage.patch_secret("shop", edit).await?;
+        wait_for("the forged time to go", async || {
+            let object = stage.secrets().get("shop").await?;
+            let said = object.annotations().get(annotation::ROTATED_AT).cloned();
+            Ok((said.as_deref() != Some(forged)).then_some(()))
+        })
+        .await?;
         // All keys: nothing in it works any more.
         let edit = json!({ "stringData": {
             key::PASSWORD: "edited1",

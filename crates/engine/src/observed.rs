@@ -1,8 +1,13 @@
 //! What was seen at the start of a reconcile, under the lock.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-use crate::{catalog::Catalog, names::Login, secret::Stored};
+use crate::{catalog::Catalog, names::Login, schedule, secret::Stored};
+
+/// By how much clocks of two controllers may differ.
+const SKEW: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
 pub struct Observed {
@@ -44,12 +49,14 @@ pub struct Recorded {
 }
 
 impl Observed {
-    /// When the published credential was made: the Secret knows it best, then the status.
-    pub fn rotated_at(&self) -> Option<Timestamp> {
-        self.secret
-            .as_ref()
-            .and_then(Stored::rotated_at)
-            .or(self.recorded.rotated_at)
+    /// When the published credential was made: the Secret knows it best, then the status. A time
+    /// that is still to come was written by a hand or a wrong clock; believed, it would stop the
+    /// timer until then.
+    pub fn rotated_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let stored = self.secret.as_ref().and_then(Stored::rotated_at);
+        let known = [stored, self.recorded.rotated_at];
+        let is_past = |at: &Timestamp| schedule::until(now, *at) <= SKEW;
+        known.into_iter().flatten().find(is_past)
     }
 
     pub fn handled_nonce(&self) -> Option<&str> {

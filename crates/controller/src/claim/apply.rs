@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::claim::DatabaseClaim;
+use api::{claim::DatabaseClaim, names::annotation};
 use engine::{
     catalog::Catalog,
     decide::{self, ContentsPlan, CredentialStep},
@@ -340,8 +340,10 @@ impl Pass<'_> {
         let dsn = self.target.dsn(credential);
         let data = secret::data(&dsn, &wishes.secret.dsn_name, &wishes.secret.engine);
         let is_dressed = publish::is_dressed(&found, &wishes.claim, &wishes.secret);
-        let rotated_at = observed.rotated_at().unwrap_or_else(|| self.context.now());
-        if is_dressed && found.stored.holds(&data) {
+        let now = self.context.now();
+        let rotated_at = observed.rotated_at(now).unwrap_or(now);
+        let is_dated = found.stored.rotated_at() == Some(rotated_at);
+        if is_dressed && is_dated && found.stored.holds(&data) {
             return Ok(Published::of(&found, dsn.credential.login, rotated_at));
         }
         let publication = Publication {
@@ -360,7 +362,11 @@ impl Pass<'_> {
         )
         .await?;
         let login = dsn.credential.login;
-        if found.stored.rotated_at().is_some() {
+        if found
+            .stored
+            .annotations
+            .contains_key(annotation::ROTATED_AT)
+        {
             self.happenings.push(Happening::SecretRepaired);
         } else {
             self.happenings.push(Happening::TakenOver {

@@ -147,7 +147,7 @@ fn cause(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Option<Cause> 
         return Some(Cause::Requested);
     }
     let is_due = observed
-        .rotated_at()
+        .rotated_at(now)
         .is_some_and(|at| schedule::due(at, wishes.timing.period, &wishes.claim.uid) <= now);
     (is_due && !wishes.timing.is_paused).then_some(Cause::Due)
 }

@@ -27,7 +27,7 @@ pub struct Retirement {
 /// of an earlier owner role are dropped after their overlap: no rotation will ever take them.
 pub fn retirement(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Retirement {
     let mut retirement = Retirement::default();
-    let Some(rotated_at) = observed.rotated_at() else {
+    let Some(rotated_at) = observed.rotated_at(now) else {
         return retirement;
     };
     let Some(published) = observed.login.clone() else {

@@ -2,6 +2,8 @@ pub(crate) mod setup;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use api::names::annotation;
+
 use super::*;
 use crate::{
     catalog::{Contents, Database, Extension, Role, Session},
@@ -170,6 +172,21 @@ fn row_12_a_rotation_takes_the_login_that_the_secret_does_not_name() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn a_time_that_is_still_to_come_does_not_stop_the_timer() {
+    let due = at(1_000_000 + 2 * 3600);
+    let mut seen = observed(Some(stored("clerk_a")), catalog(&[]));
+    seen.recorded.rotated_at = Some(at(1_000_000));
+    let secret = seen.secret.as_mut().unwrap();
+    let forged = at(9_000_000).to_string();
+    secret
+        .annotations
+        .insert(annotation::ROTATED_AT.to_owned(), forged);
+    assert_eq!(seen.rotated_at(due), Some(at(1_000_000)));
+    let step = credential(&wishes(Mode::Adopt), &seen, due);
+    assert!(matches!(step, CredentialStep::Replace { .. }), "{step:?}");
 }
 
 #[test]
