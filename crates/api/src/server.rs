@@ -42,18 +42,23 @@ pub struct DatabaseServerSpec {
         .message("host must be a name or an address, nothing else"))]
     #[schemars(length(max = 253))]
     pub host: String,
-    #[serde(default = "default_port")]
+    /// Unset means 5432, for MongoDB 27017.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
-    pub port: i32,
+    pub port: Option<i32>,
     /// How to speak TLS to the server. Unset means the configuration's `defaultSslMode`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "ssl_mode")]
     pub ssl_mode: Option<String>,
-    /// The database that the admin connects to first.
-    #[serde(default = "default_database")]
+    /// The database that the admin connects to first. Unset means `postgres`; MongoDB needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
-    pub database: String,
-    /// The admin's credential. The admin needs CREATEROLE and CREATEDB, not to be a superuser.
+    pub database: Option<String>,
+    /// What only a MongoDB server has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mongodb: Option<MongoServer>,
+    /// The admin's credential. On PostgreSQL the admin needs CREATEROLE and CREATEDB, not to be a
+    /// superuser; on MongoDB the role that the operations guide lists, not to be root.
     pub admin_secret_ref: AdminSecretRef,
     /// PEM certificates to trust, for `verify-ca` and `verify-full`; published with the DSN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,6 +78,24 @@ pub struct DatabaseServerSpec {
     /// Powers that claims of this server may ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<ServerPolicy>,
+}
+
+/// What only a MongoDB server has.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MongoServer {
+    /// Name of the replica set; unset means a server that is none, or a router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub replica_set: Option<String>,
+    /// Further members as `host` or `host:port`; clients find the rest by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 49), inner(length(min = 1, max = 260)))]
+    pub members: Vec<String>,
+    /// Where the admin's login is defined. Unset means `admin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub auth_source: Option<String>,
 }
 
 /// A Secret with the admin's login and password.
@@ -169,14 +192,6 @@ pub struct DatabaseServerStatus {
 }
 
 fn default_engine() -> String {
-    "postgres".to_owned()
-}
-
-fn default_port() -> i32 {
-    5432
-}
-
-fn default_database() -> String {
     "postgres".to_owned()
 }
 

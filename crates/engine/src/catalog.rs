@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
+    address::Engine,
     mark::Mark,
     names::{DatabaseName, Login},
 };
@@ -25,6 +26,17 @@ pub struct Catalog {
     /// Whether the server has the roles that clouds grant instead of attributes.
     pub has_rds_replication: bool,
     pub has_rds_superuser: bool,
+}
+
+impl Catalog {
+    /// The version as people write it: `16.4` of 160004, of MongoDB `6.0.5` of 60005.
+    pub fn version_text(&self, engine: Engine) -> String {
+        let (major, rest) = (self.version / 10_000, self.version % 10_000);
+        match engine {
+            Engine::Postgres => format!("{major}.{rest}"),
+            Engine::Mongo => format!("{major}.{}.{}", rest / 100, rest % 100),
+        }
+    }
 }
 
 /// What is asked of a server: at most the roles and the database of one claim.

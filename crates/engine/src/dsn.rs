@@ -11,6 +11,7 @@ mod tests;
 
 use secrecy::SecretString;
 
+pub(crate) use self::parse::endpoint;
 pub use self::{
     mongo::{AUTH_SOURCE, LOGINS_DATABASE, REPLICA_SET},
     parse::{Error, PartialDsn},

@@ -6,12 +6,13 @@ use std::{collections::BTreeMap, time::Duration};
 use api::{
     claim::{DatabaseClaim, db_state},
     config::Config,
-    server::{DatabaseServer, ServerPolicy},
+    server::{DatabaseServer, MongoServer, ServerPolicy},
 };
 
 use crate::{
     ErrorClass,
-    address::{Address, Endpoint, SslMode},
+    address::{Address, Endpoint, Engine, Scheme, SslMode},
+    dsn,
     names::{self, DatabaseName},
     wishes::Mode,
 };
@@ -83,8 +84,14 @@ pub struct Choice {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("type {0} is not served by this controller; use postgres or aurora-postgresql")]
+    #[error("type {0} is not served; use postgres, aurora-postgresql or mongodb")]
     Engine(String),
+    #[error(
+        "server {server} is of another engine than the claim's type; name another server, or change type"
+    )]
+    OtherEngine { server: String },
+    #[error("server {server}: member {member:?} is not host or host:port")]
+    Member { server: String, member: String },
     #[error("sourceDataFrom.type {0:?} is not supported; use database")]
     SourceType(String),
     #[error("sourceDataFrom.database is missing")]
@@ -142,14 +149,8 @@ pub struct Known<'a> {
 /// Chooses by compatibility 8.3: never an empty database behind a named source.
 pub fn choose(claim: &DatabaseClaim, known: &Known<'_>) -> Result<Choice, Error> {
     let spec = &claim.spec;
-    let engine = spec
-        .type_
-        .as_deref()
-        .filter(|engine| !engine.is_empty())
-        .unwrap_or("postgres");
-    if !matches!(engine, "postgres" | "aurora-postgresql") {
-        return Err(Error::Engine(engine.to_owned()));
-    }
+    let word = spec.type_.as_deref().unwrap_or_default();
+    let engine = Engine::of_type(word).ok_or_else(|| Error::Engine(word.to_owned()))?;
     let active = claim
         .status
         .as_ref()
@@ -172,7 +173,7 @@ pub fn choose(claim: &DatabaseClaim, known: &Known<'_>) -> Result<Choice, Error>
     if wants_source {
         return Err(Error::NoSourceForExisting);
     }
-    let server = Place::Server(Box::new(server(claim, known)?));
+    let server = Place::Server(Box::new(server(claim, engine, known)?));
     let mut choice = choice(Mode::Create, server, false);
     choice.ignores_source = spec.source_data_from.is_some();
     Ok(choice)
@@ -229,9 +230,14 @@ fn source_place(
     })
 }
 
-/// The server named by the claim, else the one that its status recorded, else the only one that
-/// admits its namespace.
-fn server(claim: &DatabaseClaim, known: &Known<'_>) -> Result<Server, Error> {
+/// The server named by the claim, else the one that its status recorded, else the only one of the
+/// claim's engine that admits its namespace.
+fn server(claim: &DatabaseClaim, engine: Engine, known: &Known<'_>) -> Result<Server, Error> {
+    let fits = |server: Server| {
+        let name = server.name.clone();
+        let fitting = (server.address.scheme.engine() == engine).then_some(server);
+        fitting.ok_or(Error::OtherEngine { server: name })
+    };
     let namespace = claim.metadata.namespace.clone().unwrap_or_default();
     let admits = |server: &DatabaseServer| {
         let allowed = server.spec.allowed_namespaces.as_ref();
@@ -255,12 +261,12 @@ fn server(claim: &DatabaseClaim, known: &Known<'_>) -> Result<Server, Error> {
                     namespace,
                 });
             }
-            return of_object(server, known);
+            return of_object(server, known).and_then(fits);
         }
         let Some((name, block)) = known.config.server(&name) else {
             return Err(Error::UnknownServer(name));
         };
-        return of_block(name, block, known);
+        return of_block(name, block, known).and_then(fits);
     }
     let objects = known.servers.iter().filter(|server| admits(server));
     let mut found: Vec<Server> = objects
@@ -269,6 +275,7 @@ fn server(claim: &DatabaseClaim, known: &Known<'_>) -> Result<Server, Error> {
     for (name, block) in &known.config.servers {
         found.push(of_block(name, block, known)?);
     }
+    found.retain(|server| server.address.scheme.engine() == engine);
     if found.len() > 1 {
         let all: Vec<_> = found.iter().map(|server| server.name.as_str()).collect();
         return Err(Error::SeveralServers(all.join(", ")));
@@ -283,19 +290,33 @@ fn name_of(server: &DatabaseServer) -> &str {
 /// The server that a DatabaseServer object describes.
 pub fn of_object(server: &DatabaseServer, known: &Known<'_>) -> Result<Server, Error> {
     let (name, spec) = (name_of(server).to_owned(), &server.spec);
-    let port = u16::try_from(spec.port).ok().filter(|port| *port > 0);
+    let engine = Engine::of_type(&spec.engine).ok_or_else(|| Error::Engine(spec.engine.clone()))?;
+    let scheme = match engine {
+        Engine::Postgres => Scheme::Postgres,
+        Engine::Mongo => Scheme::Mongo,
+    };
+    let given = spec.port.unwrap_or(scheme.default_port().into());
+    let port = u16::try_from(given).ok().filter(|port| *port > 0);
     let port = port.ok_or_else(|| Error::Port {
         server: name.clone(),
-        port: spec.port,
+        port: given,
     })?;
     let endpoint = Endpoint {
         host: spec.host.clone(),
         port,
     };
     let mode = spec.ssl_mode.as_deref().and_then(|mode| mode.parse().ok());
-    let mut address = Address::new(endpoint, mode.unwrap_or(known.config.default_ssl_mode));
+    let mode = mode.unwrap_or(known.config.default_ssl_mode);
+    let mut address = Address::new(endpoint, mode).with_scheme(scheme);
     address.ca.clone_from(&spec.ca_bundle);
-    let database = DatabaseName::try_from(spec.database.clone()).map_err(|error| Error::Name {
+    if engine == Engine::Mongo {
+        add_mongo(&mut address, &name, spec.mongodb.as_ref())?;
+    }
+    let home = spec.database.as_deref().unwrap_or(match engine {
+        Engine::Postgres => "postgres",
+        Engine::Mongo => "admin",
+    });
+    let database = DatabaseName::try_from(home).map_err(|error| Error::Name {
         server: name.clone(),
         error,
     })?;
@@ -342,6 +363,27 @@ pub fn of_object(server: &DatabaseServer, known: &Known<'_>) -> Result<Server, E
         max_databases: quotas.max_databases,
         max_databases_per_namespace: quotas.max_databases_per_namespace,
     })
+}
+
+/// Members, the set's name, and where the admin's login is defined.
+fn add_mongo(address: &mut Address, server: &str, more: Option<&MongoServer>) -> Result<(), Error> {
+    let more = more.cloned().unwrap_or_default();
+    for text in more.members {
+        let endpoint = dsn::endpoint(&text, address.scheme.default_port());
+        address.others.push(endpoint.map_err(|_| Error::Member {
+            server: server.to_owned(),
+            member: text,
+        })?);
+    }
+    let source = more.auth_source.unwrap_or_else(|| "admin".to_owned());
+    let parameters = [
+        (dsn::AUTH_SOURCE, Some(source)),
+        (dsn::REPLICA_SET, more.replica_set),
+    ];
+    let given = parameters.into_iter();
+    let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    address.parameters.extend(given);
+    Ok(())
 }
 
 fn of_block(

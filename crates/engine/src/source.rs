@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     ErrorClass,
-    address::{Address, Scheme, SslMode},
+    address::{Address, Engine, Scheme, SslMode},
     dsn::{self, Credential, Dsn, PartialDsn},
     names::{self, DatabaseName, Login},
     place::AdminLogin,
@@ -35,6 +35,10 @@ pub enum Error {
         field: &'static str,
         error: names::Error,
     },
+    #[error(
+        "the source is a server of another engine than the claim's type {type_:?}; change type"
+    )]
+    OtherEngine { type_: String },
     #[error("port of the source: {0}")]
     Port(#[from] crate::address::PortError),
 }
@@ -131,6 +135,15 @@ pub fn admin_dsn(request: &Request<'_>, default_ssl_mode: SslMode) -> Result<Dsn
             password,
         },
     })
+}
+
+/// Refuses a source that does not speak what the claim's `type` says.
+pub fn check_engine(dsn: &Dsn, type_: &str) -> Result<(), Error> {
+    if Engine::of_type(type_) == Some(dsn.address.scheme.engine()) {
+        return Ok(());
+    }
+    let type_ = type_.to_owned();
+    Err(Error::OtherEngine { type_ })
 }
 
 /// The admin's credential out of the Secret of a server that is known to the controller.
@@ -271,6 +284,21 @@ mod tests {
             database_name: "orders",
         };
         admin_dsn(&request, SslMode::Require)
+    }
+
+    #[test]
+    fn a_source_speaks_what_the_claims_type_says() {
+        let postgres = resolve(Some("postgres://root:pw@h/shop"), None).unwrap();
+        let mongo = resolve(Some("mongodb://root:pw@h/shop"), None).unwrap();
+        for (dsn, type_, fits) in [
+            (&postgres, "", true),
+            (&postgres, "aurora-postgresql", true),
+            (&postgres, "mongodb", false),
+            (&mongo, "mongodb", true),
+            (&mongo, "", false),
+        ] {
+            assert_eq!(check_engine(dsn, type_).is_ok(), fits, "{type_}");
+        }
     }
 
     #[test]

@@ -234,6 +234,13 @@ fn parse_uri(
     Ok(dsn)
 }
 
+/// One member, as it stands in a URI.
+pub(crate) fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, Error> {
+    let (host, port) = parse_uri_host(text)?;
+    let port = port.unwrap_or(default_port);
+    Ok(Endpoint { host, port })
+}
+
 fn parse_uri_host(text: &str) -> Result<(String, Option<u16>), Error> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {

@@ -31,8 +31,6 @@ fn server(name: &str, admits: &str) -> DatabaseServer {
     let spec = DatabaseServerSpec {
         engine: "postgres".to_owned(),
         host: format!("{name}.example"),
-        port: 5432,
-        database: "postgres".to_owned(),
         admin_secret_ref: AdminSecretRef {
             name: "admin".to_owned(),
             username_key: "username".to_owned(),
@@ -132,6 +130,44 @@ fn the_only_server_that_admits_the_namespace_is_used() {
     };
     let err = choose_among(&claim(spec), &servers).unwrap_err();
     assert_eq!(err.class(), ErrorClass::Forbidden);
+}
+
+#[test]
+fn a_claim_gets_a_server_of_its_engine() {
+    let mut mongo = server("mg1", "shop");
+    mongo.spec.engine = "mongodb".to_owned();
+    mongo.spec.mongodb = Some(MongoServer {
+        replica_set: Some("rs0".to_owned()),
+        members: vec!["mg2.example".to_owned(), "[fd00::7]:27019".to_owned()],
+        auth_source: None,
+    });
+    let wish = |type_: &str, server: Option<&str>| {
+        claim(DatabaseClaimSpec {
+            type_: Some(type_.to_owned()),
+            server: server.map(str::to_owned),
+            ..Default::default()
+        })
+    };
+    let servers = [server("pg1", "shop"), mongo];
+    let chosen = |claim| match choose_among(&claim, &servers).unwrap().place {
+        Place::Server(server) => *server,
+        Place::Source { .. } => panic!("not a source"),
+    };
+    assert_eq!(
+        chosen(wish("", None)).address.to_string(),
+        "pg1.example:5432"
+    );
+    let found = chosen(wish("mongodb", None));
+    assert_eq!(
+        found.address.to_string(),
+        "mg1.example:27017,mg2.example:27017,[fd00::7]:27019"
+    );
+    assert_eq!(found.address.parameter("replicaSet"), Some("rs0"));
+    assert_eq!(found.address.parameter("authSource"), Some("admin"));
+    let err = choose_among(&wish("postgres", Some("mg1")), &servers).unwrap_err();
+    assert_eq!(err.class(), ErrorClass::InvalidSpec);
+    let err = choose_among(&wish("oracle", None), &servers).unwrap_err();
+    assert_eq!(err, Error::Engine("oracle".to_owned()));
 }
 
 #[test]
