@@ -6,9 +6,14 @@
 #[allow(dead_code, reason = "the chart's stories use the rest")]
 mod helm;
 mod injected;
+mod outages;
 mod place;
 mod pods;
 mod release;
+mod restarts;
+mod rotations;
+mod sample;
+mod session;
 #[path = "../support.rs"]
 #[allow(dead_code, reason = "the other stories use the rest")]
 mod support;

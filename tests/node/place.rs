@@ -1,6 +1,5 @@
 //! A namespace of one story, with a claim on a database that pods reach.
 
-
 use anyhow::Result;
 use serde_json::json;
 use testkit::names;
@@ -10,7 +9,7 @@ use crate::support::{Stage, Texts, existing, merge, own, uri};
 use crate::world::{CLASS, World};
 
 /// Every claim of the stories has this name.
-pub(crate) const CLAIM: &str = "shop";
+pub(crate) const CLAIM: &str = "identity";
 
 pub(crate) struct Place<'a> {
     pub(crate) world: &'a World,

@@ -94,30 +94,36 @@ impl Place<'_> {
         .await
     }
 
-    /// Waits until an app's pod has ended well.
-    pub(crate) async fn succeeded(&self, app: &str) -> Result<Pod> {
-        wait_for(format!("the pod of {app} to succeed"), async || {
-            let pod = self.pod_of(app).await?;
-            let status = pod.status.as_ref();
-            let phase = status.and_then(|status| status.phase.as_deref());
-            ensure!(phase == Some("Succeeded"), "{phase:?}");
-            Ok(Some(pod))
+    /// The pod as it is now.
+    pub(crate) async fn again(&self, pod: &Pod) -> Result<Pod> {
+        Ok(self.pods().get(&pod.name_any()).await?)
+    }
+
+    /// Waits until a pod has ended well.
+    pub(crate) async fn succeeded(&self, pod: &Pod) -> Result<()> {
+        wait_for(format!("{} to succeed", pod.name_any()), async || {
+            let status = self.again(pod).await?.status;
+            let phase = status.and_then(|status| status.phase);
+            ensure!(phase.as_deref() == Some("Succeeded"), "{phase:?}");
+            Ok(Some(()))
         })
         .await
     }
 
     /// Rotates once and waits until all these pods' proxies use the new credential.
     pub(crate) async fn rotate(&self, pods: &[Pod]) -> Result<()> {
-        let mut before = Vec::new();
-        for pod in pods {
-            before.push(metric(pod, GENERATION).await?);
-        }
+        let before = generations(pods).await?;
         self.stage.rotate(CLAIM).await?;
+        self.switched(pods, &before).await
+    }
+
+    /// Waits until all these pods' proxies use a newer credential than these.
+    pub(crate) async fn switched(&self, pods: &[Pod], before: &[f64]) -> Result<()> {
         for (pod, before) in pods.iter().zip(before) {
             let what = format!("{} to use the new credential", pod.name_any());
             wait_for(what, async || {
                 let now = metric(pod, GENERATION).await?;
-                ensure!(now > before, "it is {now}");
+                ensure!(now > *before, "it is {now}");
                 Ok(Some(()))
             })
             .await?;
@@ -151,6 +157,15 @@ pub(crate) fn containers(pod: &Pod) -> Vec<&ContainerStatus> {
 pub(crate) fn address(pod: &Pod) -> Result<&str> {
     let status = pod.status.as_ref().context("a pod without status")?;
     status.pod_ip.as_deref().context("a pod without address")
+}
+
+/// The number of the credential that each proxy uses.
+pub(crate) async fn generations(pods: &[Pod]) -> Result<Vec<f64>> {
+    let mut all = Vec::new();
+    for pod in pods {
+        all.push(metric(pod, GENERATION).await?);
+    }
+    Ok(all)
 }
 
 /// A value of the proxy's metrics.

@@ -23,9 +23,9 @@ pub(crate) struct Release {
 impl Release {
     /// Installs the chart for claims and pods of `class`; releases differ by it.
     pub(crate) async fn install(control_plane: &ControlPlane, class: &str) -> Result<Self> {
-        let (port, tag) = (free_port()?, images::TAG);
+        let (port, tag, name) = (free_port()?, images::TAG, name_of(class));
         let values = format!(
-            "fullnameOverride: {class}\ndbController: {{class: {class}}}\n\
+            "fullnameOverride: {name}\ndbController: {{class: {class}}}\n\
              webhook: {{port: {port}}}\nservice: {{port: {port}}}\n\
              dbproxy: {{image: {{tag: {tag}}}}}\n\
              dsnexec: {{enabled: true, image: {{tag: {tag}}}}}\n"
@@ -34,7 +34,7 @@ impl Release {
             .install_chart(RELEASE, NAMESPACE, &values)
             .await?;
         let client = control_plane.client().await?;
-        lead_to_this_machine(&client, class).await?;
+        lead_to_this_machine(&client, &name).await?;
         let rendered = Rendered::from(&values)?;
         for object in &rendered.objects {
             if kind_of(object).ends_with("WebhookConfiguration") {
@@ -80,6 +80,16 @@ impl Release {
         })
         .await
     }
+
+    /// The Secret with the webhook's certificate.
+    pub(crate) fn certificate(&self) -> String {
+        format!("{}-webhook", name_of(&self.class))
+    }
+}
+
+/// The full name of a release.
+fn name_of(class: &str) -> String {
+    format!("release-{class}")
 }
 
 /// The API server runs beside the tests, not beside the pods.

@@ -15,7 +15,8 @@ use crate::helm::NAMESPACE;
 use crate::release::Release;
 use testkit::assets::workspace;
 
-pub(crate) const CLASS: &str = "blue";
+/// The class that the stories share; those that stop a controller have one of their own.
+pub(crate) const CLASS: &str = "default";
 
 pub(crate) struct World {
     pub(crate) node: Node,

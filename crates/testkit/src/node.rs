@@ -86,6 +86,14 @@ impl Node {
         Ok(())
     }
 
+    /// Gives an image another name.
+    pub async fn tag(&self, image: &str, name: &str) -> Result<()> {
+        let mut tag = self.ctr();
+        tag.args(["images", "tag", "--force", image, name]);
+        tokio::task::spawn_blocking(move || run(&mut tag)).await??;
+        Ok(())
+    }
+
     /// Ends the kubelet in order; another one follows at once. Containers go on.
     pub async fn restart_kubelet(&self) -> Result<()> {
         let before = self.kubelet()?;

@@ -21,6 +21,16 @@ impl Node {
         Ok(())
     }
 
+    /// The text of a key in a Secret's volume, as the pod sees it now.
+    pub fn mounted(&self, pod: &Pod, volume: &str, key: &str) -> Result<String> {
+        let uid = pod.uid().context("a pod without UID")?;
+        let below = format!("kubelet/pods/{uid}/volumes/kubernetes.io~secret/{volume}/{key}");
+        // Mounts of the node's namespace are seen through its first process.
+        let (first, path) = (self.first_process()?, self.workdir.join(&below));
+        let path = format!("/proc/{first}/root{}", path.display());
+        fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+    }
+
     /// What a container has printed, each restart's output after the one before.
     pub fn output(&self, pod: &Pod, container: &str) -> Result<String> {
         let (ns, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
