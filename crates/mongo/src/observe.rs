@@ -35,7 +35,7 @@ impl Session {
             others,
         } = question;
         let names = roles.iter().map(String::as_str);
-        let names = names.chain(logins.iter().map(Login::as_str));
+        let names: Vec<_> = names.chain(logins.iter().map(Login::as_str)).collect();
         let databases: Vec<_> = std::iter::once(database).chain(others).cloned().collect();
         let databases = self.databases(&databases).await?;
         let admin = self.admin();
@@ -48,7 +48,7 @@ impl Session {
                 can_create_roles: true,
                 can_create_databases: true,
             },
-            roles: self.logins(names).await?,
+            roles: self.logins(&names).await?,
             database: databases.get(database).cloned(),
             databases,
             sessions: self.connections_of(logins).await?,
@@ -70,12 +70,8 @@ impl Session {
     }
 
     /// Those of the logins that exist.
-    async fn logins(
-        &self,
-        names: impl Iterator<Item = &str>,
-    ) -> Result<BTreeMap<String, Role>, Kind> {
-        let mut names = names.peekable();
-        if names.peek().is_none() {
+    async fn logins(&self, names: &[&str]) -> Result<BTreeMap<String, Role>, Kind> {
+        if names.is_empty() {
             return Ok(BTreeMap::new());
         }
         let answer = self.ask(LOGINS_DATABASE, users::info(names)).await?;
@@ -87,7 +83,7 @@ impl Session {
     /// The mark of one login as it is now: `None` if it has none, or is not there.
     pub(crate) async fn comment_of(&self, login: &Login) -> Result<Option<String>, Kind> {
         let name = login.as_str();
-        let mut found = self.logins(std::iter::once(name)).await?;
+        let mut found = self.logins(&[name]).await?;
         Ok(found.remove(name).and_then(|role| role.comment))
     }
 

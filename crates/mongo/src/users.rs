@@ -17,6 +17,9 @@ use crate::{
     mark::{State, custom_data},
 };
 
+/// Without a list the server makes verifiers for SHA-1 too, whenever it is given a password.
+const MECHANISMS: [&str; 1] = ["SCRAM-SHA-256"];
+
 /// A login that nobody can use yet: with a password that nobody knows, and no role.
 pub(crate) fn create(login: &Login, mark: &Mark) -> Result<Document, Kind> {
     let password = forgotten()?;
@@ -24,7 +27,7 @@ pub(crate) fn create(login: &Login, mark: &Mark) -> Result<Document, Kind> {
         "createUser": login.as_str(),
         "pwd": password.expose_secret(),
         "roles": [],
-        "mechanisms": ["SCRAM-SHA-256"],
+        "mechanisms": MECHANISMS.as_slice(),
         "customData": custom_data(login, mark, State::Closed),
     })
 }
@@ -34,6 +37,7 @@ pub(crate) fn set_password(login: &Login, password: &SecretString, mark: &Mark) 
     doc! {
         "updateUser": login.as_str(),
         "pwd": password.expose_secret(),
+        "mechanisms": MECHANISMS.as_slice(),
         "customData": custom_data(login, mark, State::Usable),
     }
 }
@@ -41,7 +45,11 @@ pub(crate) fn set_password(login: &Login, password: &SecretString, mark: &Mark) 
 /// Shuts a login: connections that are open stay.
 pub(crate) fn close(login: &Login, mark: Option<&Mark>) -> Result<Document, Kind> {
     let password = forgotten()?;
-    let mut command = doc! { "updateUser": login.as_str(), "pwd": password.expose_secret() };
+    let mut command = doc! {
+        "updateUser": login.as_str(),
+        "pwd": password.expose_secret(),
+        "mechanisms": MECHANISMS.as_slice(),
+    };
     if let Some(mark) = mark {
         command.insert("customData", custom_data(login, mark, State::Closed));
     }
@@ -71,8 +79,9 @@ pub(crate) fn drop_login(login: &Login) -> Document {
 }
 
 /// What is known of these logins, without their verifiers.
-pub(crate) fn info<'a>(logins: impl Iterator<Item = &'a str>) -> Document {
+pub(crate) fn info(logins: &[&str]) -> Document {
     let all: Vec<_> = logins
+        .iter()
         .map(|login| doc! { "user": login, "db": LOGINS_DATABASE })
         .collect();
     doc! { "usersInfo": all }

@@ -25,11 +25,8 @@ impl Session {
         let answers = if members.is_empty() {
             vec![self.ask("admin", question(logins)).await]
         } else {
-            let ask = |member: &String| {
-                let member = member.clone();
-                async move { self.ask_member(&member, "admin", question(logins)).await }
-            };
-            join_all(members.iter().map(ask)).await
+            let ask = |member| self.ask_member(member, "admin", question(logins));
+            join_all(members.iter().map(String::as_str).map(ask)).await
         };
         let mut all = Vec::new();
         for answer in answers {

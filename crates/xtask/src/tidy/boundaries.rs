@@ -11,7 +11,7 @@ use super::Complaint;
 const UNSHIPPED: [&str; 3] = ["db-controller-testkit", "xtask", "db-controller-tests"];
 
 /// A crate and direct dependencies that it must not have.
-const FORBIDDEN: [(&str, &[&str]); 9] = [
+const FORBIDDEN: [(&str, &[&str]); 10] = [
     (
         "db-controller-api",
         &["tokio", "sqlx", "mongodb", "reqwest"],
@@ -25,6 +25,10 @@ const FORBIDDEN: [(&str, &[&str]); 9] = [
         &["kube", "k8s-openapi", "mongodb", "db-controller-core"],
     ),
     (
+        "db-controller-mongo",
+        &["kube", "k8s-openapi", "sqlx", "db-controller-core"],
+    ),
+    (
         "db-controller-core",
         &["sqlx", "mongodb", "db-controller-webhook"],
     ),
@@ -35,6 +39,7 @@ const FORBIDDEN: [(&str, &[&str]); 9] = [
             "mongodb",
             "db-controller-engine",
             "db-controller-postgres",
+            "db-controller-mongo",
             "db-controller-core",
         ],
     ),

@@ -23,6 +23,8 @@ const RULES: [Rule; 4] = [
             "crates/postgres/src/admins.rs",
             "crates/postgres/src/verifier.rs",
             "crates/postgres/src/connect.rs",
+            "crates/mongo/src/connect.rs",
+            "crates/mongo/src/users.rs",
             "crates/controller/src/publish.rs",
             "crates/dbproxy/src/dsn.rs",
             "crates/dbproxy/src/login.rs",
