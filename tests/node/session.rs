@@ -9,9 +9,11 @@ use crate::world::world;
 
 const ROTATIONS: usize = 10;
 
-/// Says `in` and `out` of each transaction. A connection that ends after `out` is as announced;
+/// Says `in` and `out` of each transaction, and rests between them: PgBouncer looks three times a
+/// second for connections without one. A connection that ends after `out` is as announced;
 /// anything else is not.
 const SCRIPT: &str = r#"
+export SHELL=/usr/bin/sh
 until psql -h localhost -c 'SELECT 1' >/dev/null 2>&1; do sleep 0.1; done
 echo '\echo out' >/tmp/script
 for _ in $(seq 50); do
