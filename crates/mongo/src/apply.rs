@@ -161,11 +161,14 @@ impl Locked {
     }
 
     async fn drop_login(&mut self, login: &Login) -> Result<(), Kind> {
-        // It takes no write concern, and what it ends is gone with the login anyway.
-        self.ask("admin", users::kill_sessions(login)).await?;
-        match self.logins(users::drop_login(login)).await {
+        // Killing takes no write concern: what it ends is gone with the login anyway.
+        let outcome = match self.ask("admin", users::kill_sessions(login)).await {
+            Ok(_) => self.logins(users::drop_login(login)).await,
+            Err(kind) => Err(kind),
+        };
+        match outcome {
             // It was gone already.
-            Err(Kind::Changed(_)) => Ok(()),
+            Err(Kind::LoginGone) => Ok(()),
             outcome => outcome,
         }
     }

@@ -67,6 +67,8 @@ pub enum Kind {
     Fenced,
     #[error("it changed meanwhile: {0}")]
     Changed(String),
+    #[error("it changed meanwhile: the login is gone")]
+    LoginGone,
     /// What the server will answer to this claim for ever: a value or a name that it never takes.
     #[error("the server can't do it: code {0}")]
     Impossible(i32),
@@ -94,7 +96,7 @@ impl Kind {
             Self::RefusedLogin | Self::Forbidden(_) => ErrorClass::Forbidden,
             // Made by others, perhaps soon: looked at twice a minute.
             Self::NoRole => ErrorClass::Blocked,
-            Self::Fenced | Self::Changed(_) => ErrorClass::Conflict,
+            Self::Fenced | Self::Changed(_) | Self::LoginGone => ErrorClass::Conflict,
             Self::Impossible(_) | Self::Address => ErrorClass::InvalidSpec,
             Self::LoggedOut | Self::Refused(_) => ErrorClass::Transient,
             Self::Answer(_) | Self::ForeignStep => ErrorClass::Bug,
@@ -179,7 +181,7 @@ fn from_code(code: i32, message: &str) -> Kind {
         391 => Kind::LoggedOut,
         13 => Kind::Forbidden(words(message).to_owned()),
         31 => Kind::NoRole,
-        11 => Kind::Changed("the login is gone".to_owned()),
+        11 => Kind::LoginGone,
         // A login of the name, or a document of the id.
         51003 | 11000 => Kind::Changed("somebody else made it".to_owned()),
         112 | 24 => Kind::Changed("a concurrent change".to_owned()),

@@ -51,7 +51,7 @@ async fn the_admin_can_do_nothing_beyond_the_logins_of_claims() -> Result<()> {
     let err = err.downcast::<mongo::Error>()?;
     assert_eq!(err.class(), ErrorClass::Forbidden);
     assert!(
-        err.to_string().contains("not authorized on elsewhere"),
+        err.to_string().contains("granting elsewhere.readWrite"),
         "{err}"
     );
     Ok(())

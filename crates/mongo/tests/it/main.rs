@@ -1,9 +1,15 @@
 //! What this crate does to real mongods, alone and as replica sets, with an admin of the least
 //! role that is enough.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what the stage is made of is written down here"
+)]
+
 mod admin;
 mod logins;
 mod members;
 mod rotation;
 mod server;
 mod stage;
+mod tls;

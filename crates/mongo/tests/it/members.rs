@@ -72,8 +72,10 @@ async fn without_a_majority_a_password_is_not_confirmed() -> Result<()> {
             .context("no login")?
             .comment
             .clone();
-        let set = session.set_password(&login, &newer, &claim.mark().attempt("9"), seen.as_deref());
-        set.await?;
+        let mark = claim.mark().attempt("9");
+        session
+            .set_password(&login, &newer, &mark, seen.as_deref())
+            .await?;
         stage.logs_in(&login, &newer).await?;
         Ok(Some(()))
     })
@@ -140,7 +142,7 @@ async fn a_primary_that_steps_down_delays_and_breaks_nothing() -> Result<()> {
         })
         .await?;
         // The answer may be a closed connection.
-        let _ = run(&stage.servers.root_at(primary)?, "admin", step_down).await;
+        let _ = run(&primary.root()?, "admin", step_down).await;
         wait_for("the password", async || {
             let catalog = session.observe(&claim.question()).await?;
             let seen = catalog

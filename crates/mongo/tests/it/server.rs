@@ -10,6 +10,7 @@ use mongodb::{
 };
 use testkit::{
     assets,
+    pki::Authority,
     process::{Process, ProcessBuilder, Workdir, free_port},
     wait::wait_for,
 };
@@ -36,13 +37,18 @@ pub(crate) struct Member {
 
 impl Servers {
     pub(crate) async fn start(shape: Shape) -> Result<Self> {
+        Self::start_with(shape, None).await
+    }
+
+    /// Connections may be plain, or encrypted under a certificate of `authority`.
+    pub(crate) async fn start_with(shape: Shape, authority: Option<&Authority>) -> Result<Self> {
         let count = match shape {
             Shape::Standalone => 1,
             Shape::Set(count) => count,
         };
         let mut members = Vec::new();
         for _ in 0..count {
-            members.push(Member::start(shape).await?);
+            members.push(Member::start(shape, authority).await?);
         }
         let servers = Self { shape, members };
         servers.found().await?;
@@ -84,11 +90,11 @@ impl Servers {
             if self.shape == Shape::Standalone {
                 return Ok(Some(()));
             }
-            let status = root
+            let answer = root
                 .database("admin")
                 .run_command(doc! { "replSetGetStatus": 1 })
                 .await?;
-            let members = status.get_array("members")?.iter();
+            let members = answer.get_array("members")?.iter();
             let states: Vec<_> = members
                 .filter_map(|member| member.as_document()?.get_i32("state").ok())
                 .collect();
@@ -112,12 +118,6 @@ impl Servers {
     pub(crate) fn root(&self) -> Result<Client> {
         let root = (ROOT, ROOT_PASSWORD, "admin");
         client(self.ports(), self.set_name(), Some(root))
-    }
-
-    /// As root at one member.
-    pub(crate) fn root_at(&self, member: &Member) -> Result<Client> {
-        let root = (ROOT, ROOT_PASSWORD, "admin");
-        client(std::iter::once(member.port), None, Some(root))
     }
 
     /// The members that are not primary at this moment, and the one that is.
@@ -147,7 +147,13 @@ impl Servers {
 }
 
 impl Member {
-    async fn start(shape: Shape) -> Result<Self> {
+    /// As root at this member.
+    pub(crate) fn root(&self) -> Result<Client> {
+        let root = (ROOT, ROOT_PASSWORD, "admin");
+        client(std::iter::once(self.port), None, Some(root))
+    }
+
+    async fn start(shape: Shape, authority: Option<&Authority>) -> Result<Self> {
         let port = free_port()?;
         let workdir: Arc<Workdir> = Workdir::new("mongod")?;
         let key_file = workdir.write("keyfile", "c2hhcmVkIGJ5IGFsbCBtZW1iZXJz")?;
@@ -164,6 +170,20 @@ impl Member {
             .arg(data);
         if shape != Shape::Standalone {
             builder = builder.args(["--replSet", "rs0"]);
+        }
+        if let Some(authority) = authority {
+            let leaf = authority.issue(&[])?;
+            let pair = format!("{}{}", leaf.certificate, leaf.key);
+            builder = builder
+                .args([
+                    "--tlsMode",
+                    "preferTLS",
+                    "--tlsAllowConnectionsWithoutCertificates",
+                ])
+                .arg("--tlsCertificateKeyFile")
+                .arg(workdir.write("server.pem", &pair)?)
+                .arg("--tlsCAFile")
+                .arg(workdir.write("ca.pem", &authority.pem())?);
         }
         let answers = async || {
             let Ok(client) = client(std::iter::once(port), None, None) else {

@@ -57,8 +57,11 @@ pub(crate) async fn everywhere(test: impl AsyncFn(&Stage) -> Result<()>) -> Resu
 
 impl Stage {
     pub(crate) async fn new(shape: Shape) -> Result<Self> {
+        Self::of(Servers::start(shape).await?).await
+    }
+
+    pub(crate) async fn of(servers: Servers) -> Result<Self> {
         testkit::install_crypto_provider();
-        let servers = Servers::start(shape).await?;
         let root = servers.root()?;
         make_admin(&root).await?;
         let admin = dsn(&servers, "admin", ADMIN, ADMIN_PASSWORD)?;
