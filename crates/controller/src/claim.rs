@@ -28,7 +28,7 @@ use kube::{
 };
 use tracing::Instrument;
 
-pub(crate) use self::{admin::server_dsn, apply::version};
+pub(crate) use self::admin::server_dsn;
 use self::{inputs::Inputs, report::Outcome};
 use crate::{
     context::{Context, Scope},
@@ -134,9 +134,7 @@ async fn work(
     let working = Instant::now();
     // The circuit learns from the admin's own connection only: what a tenant does to its database
     // or logins must not look like a dead server.
-    let session = Box::pin(context.admins.acquire(&admin))
-        .await
-        .map_err(Error::from);
+    let session = Box::pin(context.engines.acquire(&admin)).await;
     permit.learn(&session);
     let pass = Box::pin(apply::apply(claim, scope, inputs, &admin, session?, checks));
     let outcome = tokio::time::timeout(LONGEST_PASS, pass).await;

@@ -15,6 +15,7 @@ use kube::{Client, ResourceExt, core::PartialObjectMeta, runtime::reflector::Obj
 
 use crate::{
     bound::Bound,
+    engines::Engines,
     events::Events,
     hook::Hook,
     limits::Limits,
@@ -42,7 +43,7 @@ pub struct Context {
     pub config: ArcSwap<Config>,
     pub servers: Cache<DatabaseServer>,
     pub namespaces: Cache<PartialObjectMeta<Namespace>>,
-    pub admins: postgres::Admins,
+    pub engines: Engines,
     pub limits: Limits,
     /// Bounds the claims that are worked on at once, whatever their servers.
     pub workers: Arc<Bound>,

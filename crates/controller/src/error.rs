@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use engine::ErrorClass;
 
+use crate::engines::ServerError;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
@@ -15,7 +17,7 @@ pub enum Error {
     #[error(transparent)]
     Refused(#[from] engine::decide::Refusal),
     #[error(transparent)]
-    Server(#[from] postgres::Error),
+    Server(#[from] ServerError),
     #[error(transparent)]
     Password(#[from] engine::password::Error),
     #[error("the API server did not {operation}")]
@@ -79,6 +81,18 @@ impl Error {
     /// Names what the API server was asked for; used as `map_err(Error::kubernetes("…"))`.
     pub fn kubernetes(operation: &'static str) -> impl Fn(kube::Error) -> Self {
         move |source| Self::Kubernetes { operation, source }
+    }
+}
+
+impl From<postgres::Error> for Error {
+    fn from(err: postgres::Error) -> Self {
+        Self::Server(err.into())
+    }
+}
+
+impl From<mongo::Error> for Error {
+    fn from(err: mongo::Error) -> Self {
+        Self::Server(err.into())
     }
 }
 

@@ -1,11 +1,13 @@
 //! Reconcilers, scheduling, leadership and metrics of db-controller.
-//! Decides nothing about databases (that is `engine`) and writes no SQL (that is `postgres`).
+//! Decides nothing about databases (that is `engine`) and writes no SQL and no command of MongoDB
+//! (that is `postgres` and `mongo`).
 
 pub mod bound;
 pub mod claim;
 pub mod config_file;
 pub mod context;
 pub mod directory;
+pub mod engines;
 pub mod error;
 pub mod events;
 pub mod hook;

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     fn down() -> Result<(), Error> {
-        Err(Error::Server(postgres::Error {
+        Err(Error::from(postgres::Error {
             server: "pg1:5432".to_owned(),
             operation: "connecting".to_owned(),
             kind: postgres::Kind::TimedOut(Duration::from_secs(5)),

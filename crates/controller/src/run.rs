@@ -8,7 +8,7 @@ use std::{
 
 use api::{claim::DatabaseClaim, config::Config, role_claim::DbRoleClaim, server::DatabaseServer};
 use arc_swap::ArcSwap;
-use engine::password::Generator;
+use engine::{password::Generator, timeouts::Timeouts};
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -25,6 +25,7 @@ use crate::{
     bound::Bound,
     claim, config_file,
     context::{Context, Memories, Scope, Settings},
+    engines::Engines,
     events::Events,
     hook::Hook,
     lease::Leadership,
@@ -186,7 +187,7 @@ fn context(
     let connections = 2 * usize::from(most_connections);
     let context = Context {
         events: Events::new(client.clone(), &settings.identity),
-        admins: postgres::Admins::new(postgres::Timeouts::default(), connections),
+        engines: Engines::new(Timeouts::default(), connections),
         workers: Arc::new(Bound::new(config.max_concurrent_reconciles)),
         most_connections,
         config: ArcSwap::from_pointee(config),
@@ -242,13 +243,13 @@ fn serve_all(
         );
     }
     tasks.spawn("the heartbeat", beat(Arc::clone(health), token.clone()));
-    let admins = context.admins.clone();
+    let engines = context.engines.clone();
     let ended = token.clone().cancelled_owned();
     tasks.spawn("the reaper of idle connections", async move {
         tokio::select! {
             biased;
             () = ended => {}
-            () = admins.reap() => {}
+            () = engines.reap() => {}
         }
     });
 }

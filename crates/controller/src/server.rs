@@ -8,6 +8,7 @@ use api::{
 };
 use engine::{
     ErrorClass,
+    address::Engine,
     catalog::{Catalog, Question},
     names::DatabaseName,
     place, schedule,
@@ -20,7 +21,7 @@ use kube::{
 };
 
 use crate::{
-    claim::{server_dsn, version},
+    claim::server_dsn,
     context::Context,
     error::{Error, chain},
     watch::Cache,
@@ -112,10 +113,7 @@ async fn look(context: &Context, server: &DatabaseServer) -> Result<Catalog, Err
         namespace_labels: &std::collections::BTreeMap::new(),
         own_namespace: &context.settings.namespace,
     };
-    if !matches!(
-        server.spec.engine.as_str(),
-        "postgres" | "aurora-postgresql"
-    ) {
+    if Engine::of_type(&server.spec.engine).is_none() {
         return Err(place::Error::Engine(server.spec.engine.clone()).into());
     }
     let server = place::of_object(server, &known)?;
@@ -133,7 +131,7 @@ async fn look(context: &Context, server: &DatabaseServer) -> Result<Catalog, Err
 }
 
 async fn ask(context: &Context, admin: &engine::dsn::Dsn) -> Result<Catalog, Error> {
-    let mut session = context.admins.acquire(admin).await?;
+    let mut session = context.engines.acquire(admin).await?;
     let database: DatabaseName = admin.database.clone();
     let question = Question {
         roles: Vec::new(),
@@ -141,7 +139,7 @@ async fn ask(context: &Context, admin: &engine::dsn::Dsn) -> Result<Catalog, Err
         database,
         others: Vec::new(),
     };
-    Ok(session.observe(&question).await?)
+    session.observe(&question).await
 }
 
 fn is_ready(status: Option<&DatabaseServerStatus>) -> bool {
@@ -188,10 +186,11 @@ fn status(
 ) -> DatabaseServerStatus {
     let mut status = server.status.clone().unwrap_or_default();
     let generation = server.metadata.generation;
+    let engine = Engine::of_type(&server.spec.engine).unwrap_or(Engine::Postgres);
     let all = &mut status.conditions;
     match seen {
         Ok(catalog) => {
-            let missing = missing_rights(catalog);
+            let missing = missing_rights(engine, catalog);
             let is_able = missing.is_empty();
             let (reason, message) = if is_able {
                 (
@@ -205,7 +204,7 @@ fn status(
                 )
             };
             conditions::set(all, Type::Ready, is_able, reason, message, generation, now);
-            status.version = Some(version(catalog));
+            status.version = Some(catalog.version_text(engine));
             status.capabilities = capabilities(catalog);
         }
         Err(err) => {
@@ -216,15 +215,15 @@ fn status(
     status
 }
 
-fn missing_rights(catalog: &Catalog) -> Vec<&'static str> {
+fn missing_rights(engine: Engine, catalog: &Catalog) -> Vec<&'static str> {
     let admin = &catalog.admin;
-    let rights = [
-        ("CREATEROLE", admin.can_create_roles),
-        ("CREATEDB", admin.can_create_databases),
-    ];
-    let missing = rights
-        .into_iter()
-        .filter(|(_, has)| !has && !admin.is_superuser);
+    let names = match engine {
+        Engine::Postgres => ["CREATEROLE", "CREATEDB"],
+        Engine::Mongo => ["rights on dbclaims", "grantRole on databases"],
+    };
+    let rights = [admin.can_create_roles, admin.can_create_databases];
+    let rights = names.into_iter().zip(rights);
+    let missing = rights.filter(|(_, has)| !has && !admin.is_superuser);
     missing.map(|(right, _)| right).collect()
 }
 

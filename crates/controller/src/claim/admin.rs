@@ -31,10 +31,9 @@ pub(super) async fn dsn(
                 user_name: &claim.spec.user_name,
                 database_name: &claim.spec.database_name,
             };
-            Ok(source::admin_dsn(
-                &request,
-                context.config.load().default_ssl_mode,
-            )?)
+            let dsn = source::admin_dsn(&request, context.config.load().default_ssl_mode)?;
+            source::check_engine(&dsn, claim.spec.type_.as_deref().unwrap_or_default())?;
+            Ok(dsn)
         }
     }
 }

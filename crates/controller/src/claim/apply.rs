@@ -17,7 +17,6 @@ use engine::{
     step::ServerStep,
     wishes::{Mode, Wishes},
 };
-use postgres::{Locked, Session};
 
 use super::{
     alive, former_secret,
@@ -30,6 +29,7 @@ use super::{
 };
 use crate::{
     context::Scope,
+    engines::{Locked, Session},
     error::Error,
     publish::{self, Found, Publication},
 };
@@ -187,7 +187,7 @@ impl Pass<'_> {
                 }
             }
         }
-        Ok(outcome?)
+        outcome
     }
 
     /// What a login that is about to be dropped owns in the claim's own database goes to the owner
@@ -198,8 +198,8 @@ impl Pass<'_> {
                 && self.inputs.choice.mode == Mode::Create
             {
                 let admin = self.target.admin_dsn();
-                let mut inside = self.context.admins.acquire(&admin).await?;
-                inside.reassign_owned(login, role, catalog).await?;
+                let engines = &self.context.engines;
+                engines.empty_hands(&admin, login, role, catalog).await?;
             }
         }
         Ok(())
@@ -227,14 +227,11 @@ impl Pass<'_> {
             return Ok(None);
         }
         if wishes.mode == Mode::Adopt {
-            return contents(session, wishes).await.map(Some);
+            return session.populate(wishes).await.map(Some);
         }
-        let mut inside = self
-            .context
-            .admins
-            .acquire(&self.target.admin_dsn())
-            .await?;
-        contents(&mut inside, wishes).await.map(Some)
+        let admin = self.target.admin_dsn();
+        let mut inside = self.context.engines.acquire(&admin).await?;
+        inside.populate(wishes).await.map(Some)
     }
 
     fn is_unsettled(&self) -> bool {
@@ -423,7 +420,7 @@ impl Pass<'_> {
         let again = again.or_else(|| retirement.is_waiting.then_some(LONG_SESSIONS));
         let next = again.map(|pause| schedule::after(now, pause)).or(due);
         Ok(Outcome {
-            version: version(&catalog),
+            version: catalog.version_text(wishes.engine),
             address: self.target.admin.address.clone(),
             database: self.target.database.clone(),
             database_created: made_database,
@@ -449,24 +446,6 @@ fn former_left(wishes: &Wishes, catalog: &Catalog, retired: &[String]) -> Vec<St
         .iter()
         .filter(|role| LoginPair::of_role(role).both().into_iter().any(is_there));
     left.map(ToString::to_string).collect()
-}
-
-async fn contents(session: &mut Session, wishes: &Wishes) -> Result<ContentsPlan, Error> {
-    let seen = session
-        .observe_contents(&wishes.role, &wishes.extensions, &wishes.system_functions)
-        .await?;
-    let mut plan = decide::contents(wishes, &seen);
-    for failure in session.apply_contents(&plan.steps).await? {
-        if wishes.are_extensions_explicit {
-            plan.missing_extensions.push(failure.extension);
-        }
-    }
-    Ok(plan)
-}
-
-/// `16.4` of 160004.
-pub(crate) fn version(catalog: &Catalog) -> String {
-    format!("{}.{}", catalog.version / 10_000, catalog.version % 10_000)
 }
 
 fn made_again(step: &ServerStep) -> Option<String> {

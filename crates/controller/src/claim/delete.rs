@@ -167,7 +167,7 @@ async fn drop_everything(
         .limits
         .enter(&inputs.circuit(&admin), connections)
         .await?;
-    let session = context.admins.acquire(&admin).await?;
+    let session = context.engines.acquire(&admin).await?;
     let mut session = session.lock(inputs.wishes.claim.lock_key()).await?;
     let mut wishes = inputs.wishes.clone();
     wishes.role = role.clone();

@@ -10,7 +10,6 @@ use engine::{
     secret::{Owner, Stored},
     wishes::{Mode, Wishes},
 };
-use postgres::Kind;
 
 use crate::{context::Context, error::Error};
 
@@ -92,17 +91,9 @@ pub(super) async fn prove(
             _ => &wishes.role,
         };
         let dsn = target.dsn(credential.clone());
-        match postgres::log_in(&dsn, role, context.admins.timeouts()).await {
-            Ok(()) => return Ok((Proof::Works, Some(credential.clone()))),
-            Err(err) => match err.kind {
-                // A password that SCRAM can't carry was never one of ours.
-                Kind::RefusedLogin(_) | Kind::Unprepared => {}
-                // What is wrong behind the login is put right with the roles.
-                Kind::WrongRole { .. } | Kind::NoDatabase(_) | Kind::Forbidden(_) => {
-                    return Ok((Proof::LogsIn, Some(credential.clone())));
-                }
-                _ => return Err(err.into()),
-            },
+        match context.engines.prove(&dsn, role).await? {
+            Proof::Refused => {}
+            shown => return Ok((shown, Some(credential.clone()))),
         }
     }
     let first = (!all.is_empty()).then(|| all.swap_remove(0));
@@ -118,7 +109,7 @@ pub(super) struct Target<'a> {
 impl Target<'_> {
     pub(super) fn dsn(&self, credential: Credential) -> Dsn {
         Dsn {
-            address: self.admin.address.clone(),
+            address: self.admin.address.for_logins(),
             database: self.database.clone(),
             credential,
         }
@@ -126,7 +117,10 @@ impl Target<'_> {
 
     /// The admin's connection string for the claim's own database.
     pub(super) fn admin_dsn(&self) -> Dsn {
-        self.dsn(self.admin.credential.clone())
+        Dsn {
+            database: self.database.clone(),
+            ..self.admin.clone()
+        }
     }
 }
 

@@ -14,10 +14,10 @@ use engine::{
     step::ServerStep,
 };
 use jiff::Timestamp;
-use postgres::{Kind, Locked, Verifier};
 
 use super::{happening::Happening, pass::Pass, report::Published};
 use crate::{
+    engines::Locked,
     error::Error,
     publish::{self, Found, Publication},
 };
@@ -79,7 +79,7 @@ pub(super) async fn rotate(
     context.hook.reached(Step::Set);
 
     let dsn = pass.target.dsn(credential.clone());
-    postgres::log_in(&dsn, &wishes.role, context.admins.timeouts()).await?;
+    context.engines.log_in(&dsn, &wishes.role).await?;
     context.hook.reached(Step::Verify);
 
     let data = secret::data(&dsn, &wishes.secret.dsn_name, &wishes.secret.engine);
@@ -133,9 +133,8 @@ async fn confirm(
 ) -> Result<(), Error> {
     let dsn = pass.target.dsn(credential.clone());
     let role = &pass.inputs.wishes.role;
-    let timeouts = pass.context.admins.timeouts();
-    match postgres::log_in(&dsn, role, timeouts).await {
-        Err(err) if matches!(err.kind, Kind::RefusedLogin(_)) => {}
+    match pass.context.engines.log_in(&dsn, role).await {
+        Err(err) if err.is_refused_login() => {}
         outcome => return Ok(outcome?),
     }
     let login = credential.login.clone();
@@ -152,7 +151,7 @@ pub(super) async fn restore(
     let wishes = &pass.inputs.wishes;
     set(pass, session, credential, &wishes.claim.mark()).await?;
     let dsn = pass.target.dsn(credential.clone());
-    postgres::log_in(&dsn, &wishes.role, pass.context.admins.timeouts()).await?;
+    pass.context.engines.log_in(&dsn, &wishes.role).await?;
     Ok(())
 }
 
@@ -162,12 +161,9 @@ async fn set(
     credential: &Credential,
     mark: &Mark,
 ) -> Result<(), Error> {
-    let verifier = Verifier::of(&credential.password)
-        .await
-        .ok_or(Error::Stopping)?;
     let login = &credential.login;
     let seen = pass.comments.get(login.as_str()).map(String::as_str);
-    session.set_password(login, &verifier, mark, seen).await?;
+    session.set_password(credential, mark, seen).await?;
     pass.comments.insert(login.to_string(), mark.to_string());
     Ok(())
 }

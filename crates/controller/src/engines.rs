@@ -1,0 +1,240 @@
+//! The engines that serve claims, behind one face: everything else in this crate is the same for
+//! all of them. Which one it is follows from the connection string.
+//! The futures of MongoDB's driver are large; boxed, they cost only the claims that need them.
+
+use engine::{
+    address::Engine,
+    catalog::{Catalog, Question},
+    decide::{self, ContentsPlan},
+    dsn::{Credential, Dsn},
+    error_class::ErrorClass,
+    mark::Mark,
+    names::{Login, RoleName},
+    observed::Proof,
+    step::ServerStep,
+    timeouts::Timeouts,
+    wishes::Wishes,
+};
+use futures::FutureExt;
+use postgres::Verifier;
+
+use crate::error::Error;
+
+/// Admin connections to servers of every engine. Clones share them.
+#[derive(Clone)]
+pub struct Engines {
+    timeouts: Timeouts,
+    postgres: postgres::Admins,
+    mongo: mongo::Admins,
+}
+
+impl Engines {
+    /// At most `limit` sessions, used and unused, for each server and admin.
+    pub fn new(timeouts: Timeouts, limit: usize) -> Self {
+        Self {
+            timeouts,
+            postgres: postgres::Admins::new(timeouts, limit),
+            mongo: mongo::Admins::new(timeouts, limit),
+        }
+    }
+
+    /// A session of the admin.
+    pub async fn acquire(&self, admin: &Dsn) -> Result<Session, Error> {
+        Ok(match admin.address.scheme.engine() {
+            Engine::Postgres => Session::Postgres(self.postgres.acquire(admin).await?),
+            Engine::Mongo => Session::Mongo(self.mongo.acquire(admin).boxed().await?),
+        })
+    }
+
+    /// Logs in with what is published or about to be, as an application would. A session of
+    /// PostgreSQL must run as the owner role `expected`.
+    pub async fn log_in(&self, dsn: &Dsn, expected: &RoleName) -> Result<(), ServerError> {
+        match dsn.address.scheme.engine() {
+            Engine::Postgres => Ok(postgres::log_in(dsn, expected, self.timeouts).await?),
+            Engine::Mongo => Ok(mongo::log_in(dsn, self.timeouts).boxed().await?),
+        }
+    }
+
+    /// What such a login shows of a credential. Errors: what shows nothing of it.
+    pub async fn prove(&self, dsn: &Dsn, expected: &RoleName) -> Result<Proof, Error> {
+        match self.log_in(dsn, expected).await {
+            Ok(()) => Ok(Proof::Works),
+            Err(err) => err.proof().ok_or_else(|| err.into()),
+        }
+    }
+
+    /// Gives what `login` owns in the claim's own database to the owner role: the home session
+    /// can't see it there. On MongoDB nobody owns anything.
+    pub async fn empty_hands(
+        &self,
+        admin: &Dsn,
+        login: &Login,
+        role: &RoleName,
+        catalog: &Catalog,
+    ) -> Result<(), Error> {
+        if let Session::Postgres(mut inside) = self.acquire(admin).await? {
+            inside.reassign_owned(login, role, catalog).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes what has been unused for too long, for ever: to be run beside the work.
+    pub async fn reap(&self) {
+        tokio::join!(self.postgres.reap(), self.mongo.reap());
+    }
+}
+
+/// A session of an admin.
+pub enum Session {
+    Postgres(postgres::Session),
+    Mongo(mongo::Session),
+}
+
+impl Session {
+    /// Waits for a claim's lock, for a bounded time.
+    pub async fn lock(self, key: i64) -> Result<Locked, Error> {
+        Ok(match self {
+            Self::Postgres(session) => Locked::Postgres(session.lock(key).await?),
+            Self::Mongo(session) => Locked::Mongo(session.lock(key).boxed().await?),
+        })
+    }
+
+    /// Everything that a decision about a claim needs from its server.
+    pub async fn observe(&mut self, question: &Question) -> Result<Catalog, Error> {
+        Ok(match self {
+            Self::Postgres(session) => session.observe(question).await?,
+            Self::Mongo(session) => session.observe(question).boxed().await?,
+        })
+    }
+
+    /// Compares and completes what is inside of the session's database.
+    pub async fn populate(&mut self, wishes: &Wishes) -> Result<ContentsPlan, Error> {
+        match self {
+            Self::Postgres(session) => populate(session, wishes).await,
+            Self::Mongo(_) => Ok(ContentsPlan::default()),
+        }
+    }
+}
+
+/// A session that holds a claim's lock: only what it sends changes a password.
+pub enum Locked {
+    Postgres(postgres::Locked),
+    Mongo(mongo::Locked),
+}
+
+impl Locked {
+    /// As [`Session::observe`].
+    pub async fn observe(&mut self, question: &Question) -> Result<Catalog, Error> {
+        Ok(match self {
+            Self::Postgres(session) => session.observe(question).await?,
+            Self::Mongo(session) => session.observe(question).boxed().await?,
+        })
+    }
+
+    /// As [`Session::populate`].
+    pub async fn populate(&mut self, wishes: &Wishes) -> Result<ContentsPlan, Error> {
+        match self {
+            Self::Postgres(session) => populate(session, wishes).await,
+            Self::Mongo(_) => Ok(ContentsPlan::default()),
+        }
+    }
+
+    /// Does the steps in their order; `catalog` is what this server last answered.
+    pub async fn apply(&mut self, steps: &[ServerStep], catalog: &Catalog) -> Result<(), Error> {
+        match self {
+            Self::Postgres(session) => session.apply(steps, catalog).await?,
+            Self::Mongo(session) => session.apply(steps, catalog).boxed().await?,
+        }
+        Ok(())
+    }
+
+    /// Gives a login its password and its mark, unless its comment is no longer the one `seen`.
+    pub async fn set_password(
+        &mut self,
+        credential: &Credential,
+        mark: &Mark,
+        seen: Option<&str>,
+    ) -> Result<(), Error> {
+        let Credential { login, password } = credential;
+        match self {
+            Self::Postgres(session) => {
+                let verifier = Verifier::of(password).await.ok_or(Error::Stopping)?;
+                session.set_password(login, &verifier, mark, seen).await?;
+            }
+            Self::Mongo(session) => {
+                session
+                    .set_password(login, password, mark, seen)
+                    .boxed()
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees the lock.
+    pub async fn unlock(self) -> Result<(), Error> {
+        match self {
+            Self::Postgres(session) => drop(session.unlock().await?),
+            Self::Mongo(session) => drop(session.unlock().boxed().await?),
+        }
+        Ok(())
+    }
+}
+
+async fn populate(session: &mut postgres::Session, wishes: &Wishes) -> Result<ContentsPlan, Error> {
+    let seen = session
+        .observe_contents(&wishes.role, &wishes.extensions, &wishes.system_functions)
+        .await?;
+    let mut plan = decide::contents(wishes, &seen);
+    for failure in session.apply_contents(&plan.steps).await? {
+        if wishes.are_extensions_explicit {
+            plan.missing_extensions.push(failure.extension);
+        }
+    }
+    Ok(plan)
+}
+
+/// What a server did not do, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Postgres(#[from] postgres::Error),
+    #[error(transparent)]
+    Mongo(#[from] mongo::Error),
+}
+
+impl ServerError {
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Postgres(err) => err.class(),
+            Self::Mongo(err) => err.class(),
+        }
+    }
+
+    /// Whether the server knew the login and said no.
+    pub fn is_refused_login(&self) -> bool {
+        self.proof() == Some(Proof::Refused)
+    }
+
+    /// What a failed login shows of its credential, if it shows anything.
+    fn proof(&self) -> Option<Proof> {
+        match self {
+            Self::Postgres(err) => match err.kind {
+                // A password that SCRAM can't carry was never one of ours.
+                postgres::Kind::RefusedLogin(_) | postgres::Kind::Unprepared => {
+                    Some(Proof::Refused)
+                }
+                // What is wrong behind the login is put right with the roles.
+                postgres::Kind::WrongRole { .. }
+                | postgres::Kind::NoDatabase(_)
+                | postgres::Kind::Forbidden(_) => Some(Proof::LogsIn),
+                _ => None,
+            },
+            Self::Mongo(err) => match err.kind {
+                mongo::Kind::RefusedLogin => Some(Proof::Refused),
+                mongo::Kind::Forbidden(_) => Some(Proof::LogsIn),
+                _ => None,
+            },
+        }
+    }
+}
