@@ -209,21 +209,20 @@ fn words(message: &str) -> &str {
 
 /// Why no member was found, out of the driver's description of all of them.
 fn from_selection(message: &str) -> Kind {
-    if message.contains("ReplicaSetNoPrimary") {
-        return Kind::NoPrimary;
-    }
-    let Some((_, reason)) = message.split_once("I/O error: ") else {
-        return Kind::Unreachable("no member answers in time".to_owned());
+    let reason = message.split_once("I/O error: ").map(|(_, rest)| {
+        let end = rest.find(", labels").unwrap_or(rest.len());
+        rest.get(..end).unwrap_or_default().to_owned()
+    });
+    let is_of_tls = |reason: &String| {
+        let words = ["certificate", "tls", "TLS", "corrupt message"];
+        words.iter().any(|word| reason.contains(word))
     };
-    let end = reason.find(", labels").unwrap_or(reason.len());
-    let reason = reason.get(..end).unwrap_or_default().to_owned();
-    if ["certificate", "tls", "TLS", "corrupt message"]
-        .iter()
-        .any(|word| reason.contains(word))
-    {
-        return Kind::Tls(reason);
+    match reason {
+        Some(reason) if is_of_tls(&reason) => Kind::Tls(reason),
+        _ if message.contains("ReplicaSetNoPrimary") => Kind::NoPrimary,
+        Some(reason) => Kind::Unreachable(reason),
+        None => Kind::Unreachable("no member answers in time".to_owned()),
     }
-    Kind::Unreachable(reason)
 }
 
 #[cfg(test)]
@@ -294,6 +293,12 @@ mod tests {
             kind,
             Kind::Unreachable("Connection refused (os error 111)".to_owned())
         );
+        let kind = from_selection(
+            "… Type: ReplicaSetNoPrimary … Error: Kind: I/O error: invalid peer certificate: \
+             UnknownIssuer, labels: {} …",
+        );
+        let untrusted = "invalid peer certificate: UnknownIssuer".to_owned();
+        assert_eq!(kind, Kind::Tls(untrusted));
         let kind = from_selection("… Type: ReplicaSetNoPrimary, Set Name: rs0 …");
         assert_eq!(kind, Kind::NoPrimary);
     }

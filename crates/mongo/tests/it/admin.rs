@@ -5,8 +5,9 @@ use engine::{ErrorClass, dsn::Credential};
 use mongo::{Admins, Kind};
 use mongodb::{Client, bson::doc};
 
+use testkit::mongod::{Shape, client, run};
+
 use crate::{
-    server::{Shape, client, run},
     stage::{ADMIN, ADMIN_PASSWORD, Claim, PATIENT, Stage, make_admin_user},
 };
 

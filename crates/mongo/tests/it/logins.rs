@@ -4,10 +4,10 @@ use anyhow::{Context, Result};
 use engine::{ErrorClass, step::ServerStep};
 use mongo::Kind;
 use mongodb::bson::{Document, doc};
+use testkit::mongod::{Shape, run};
 use testkit::wait::wait_for;
 
 use crate::{
-    server::{Shape, run},
     stage::{Claim, Stage, everywhere, name, password},
 };
 
@@ -232,7 +232,7 @@ async fn connections_of_a_login_are_seen_on_every_member_until_they_close() -> R
             secrecy::ExposeSecret::expose_secret(&secret),
             "dbclaims",
         );
-        let client = crate::server::client(std::iter::once(member.port), None, Some(own))?;
+        let client = testkit::mongod::client(std::iter::once(member.port), None, Some(own))?;
         run(&client, "orders", doc! { "connectionStatus": 1 }).await?;
         clients.push(client);
     }

@@ -10,6 +10,5 @@ mod admin;
 mod logins;
 mod members;
 mod rotation;
-mod server;
 mod stage;
 mod tls;

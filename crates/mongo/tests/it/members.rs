@@ -7,10 +7,10 @@ use engine::ErrorClass;
 use mongo::{Admins, Timeouts};
 use mongodb::bson::doc;
 use secrecy::ExposeSecret;
+use testkit::mongod::{Member, Shape, client, run};
 use testkit::wait::wait_for;
 
 use crate::{
-    server::{Member, Shape, client, run},
     stage::{Claim, Stage, password},
 };
 

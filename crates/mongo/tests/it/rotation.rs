@@ -13,10 +13,10 @@ use engine::{ErrorClass, catalog::Role, step::ServerStep};
 use mongo::{Admins, Kind, Timeouts};
 use mongodb::bson::doc;
 use secrecy::SecretString;
+use testkit::mongod::{Shape, run};
 use testkit::wait::wait_for;
 
 use crate::{
-    server::{Shape, run},
     stage::{Claim, PATIENT, Stage, everywhere, password},
 };
 

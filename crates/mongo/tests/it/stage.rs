@@ -22,7 +22,7 @@ use mongodb::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::server::{Servers, Shape, client, run};
+use testkit::mongod::{ADMIN_ROLE, Servers, Shape, client, create_admin_role, run};
 
 /// A busy machine answers late; no test here is about that.
 pub(crate) const PATIENT: Timeouts = Timeouts {
@@ -63,7 +63,8 @@ impl Stage {
     pub(crate) async fn of(servers: Servers) -> Result<Self> {
         testkit::install_crypto_provider();
         let root = servers.root()?;
-        make_admin(&root).await?;
+        create_admin_role(&root, &DATABASES).await?;
+        make_admin_user(&root).await?;
         let admin = dsn(&servers, "admin", ADMIN, ADMIN_PASSWORD)?;
         Ok(Self {
             servers,
@@ -133,35 +134,8 @@ impl Stage {
     }
 }
 
-async fn make_admin(root: &Client) -> Result<()> {
-    let on_logins = [
-        "createUser",
-        "dropUser",
-        "changePassword",
-        "changeCustomData",
-        "viewUser",
-        "setAuthenticationRestriction",
-    ];
-    let on = |database: &str, collection: &str, actions: &[&str]| {
-        doc! { "resource": { "db": database, "collection": collection }, "actions": actions }
-    };
-    let mut privileges = vec![
-        on("dbclaims", "", &on_logins),
-        on("dbclaims", "locks", &["find", "insert", "update", "remove"]),
-        doc! {
-            "resource": { "cluster": true },
-            "actions": ["listDatabases", "killAnySession", "inprog"],
-        },
-    ];
-    let on_data = ["grantRole", "revokeRole", "dropDatabase"];
-    privileges.extend(DATABASES.map(|database| on(database, "", &on_data)));
-    let role = doc! { "createRole": "dbController", "privileges": privileges, "roles": [] };
-    run(root, "admin", role).await?;
-    make_admin_user(root).await
-}
-
 pub(crate) async fn make_admin_user(root: &Client) -> Result<()> {
-    let user = doc! { "createUser": ADMIN, "pwd": ADMIN_PASSWORD, "roles": ["dbController"] };
+    let user = doc! { "createUser": ADMIN, "pwd": ADMIN_PASSWORD, "roles": [ADMIN_ROLE] };
     run(root, "admin", user).await.map(drop)
 }
 

@@ -3,10 +3,10 @@
 use anyhow::{Context, Result};
 use engine::{ErrorClass, address::SslMode};
 use mongo::{Admins, Kind};
+use testkit::mongod::{Servers, Shape};
 use testkit::pki::Authority;
 
 use crate::{
-    server::{Servers, Shape},
     stage::{Claim, PATIENT, Stage},
 };
 
