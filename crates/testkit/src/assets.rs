@@ -3,8 +3,10 @@
 //! The second call finds everything in place and needs no network. Whatever takes long says so on
 //! stderr; whatever can't be had is an error that names what to install.
 
+pub mod clients;
 pub mod control_plane;
 pub mod controller;
+pub mod debian;
 pub mod helm;
 pub mod images;
 pub mod node;
@@ -53,7 +55,10 @@ pub fn prepare_all() -> Result<()> {
         postgres::binaries(major)?;
     }
     helm::binary()?;
-    pgbouncer::binary()?;
+    pgbouncer::program()?;
+    for language in clients::Language::ALL {
+        language.client()?;
+    }
     Ok(())
 }
 

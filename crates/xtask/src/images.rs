@@ -3,7 +3,6 @@
 //! Each image is one layer with our program, the shared libraries that it needs, and little else.
 //! The same input gives the same digest. Nothing is pushed and nothing is run here.
 
-mod debian;
 mod layer;
 mod layout;
 mod libraries;

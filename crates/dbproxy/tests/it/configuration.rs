@@ -70,15 +70,13 @@ struct Proxy {
 
 impl Proxy {
     async fn start(dsn: &SecretString) -> Result<Self> {
-        let asset = pgbouncer::binary()?;
+        let program = pgbouncer::program()?;
         let account = RunAs::unprivileged()?;
         with_free_ports(async |[port]: [u16; 1]| {
             let workdir = Workdir::new("pgbouncer")?;
             configure(&workdir, account, port, dsn)?;
-            let libraries = asset.libraries.clone().unwrap_or_default();
-            let process = ProcessBuilder::new("pgbouncer", &asset.program)
+            let process = ProcessBuilder::new("pgbouncer", &program)
                 .arg(workdir.join("pgbouncer.ini"))
-                .env("LD_LIBRARY_PATH", libraries)
                 .run_as(account)
                 .start(&workdir, async || who(port).await.is_ok())
                 .await?;

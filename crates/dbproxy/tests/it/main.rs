@@ -6,6 +6,8 @@ mod configuration;
 mod drain;
 mod exposure;
 mod faults;
+mod languages;
 mod proxy;
 mod session;
 mod switches;
+mod upstream;

@@ -32,7 +32,7 @@ impl Dbproxy {
 
     /// Starts it with `dsn` in its Secret, or with none, and `env` besides the usual.
     pub(crate) async fn start(dsn: Option<&SecretString>, env: &[(&str, &str)]) -> Result<Self> {
-        let asset = pgbouncer::binary()?;
+        let program = pgbouncer::program()?;
         let account = RunAs::unprivileged()?;
         let env: Vec<(String, String)> = env
             .iter()
@@ -49,17 +49,15 @@ impl Dbproxy {
             if let Some(account) = account {
                 account.own(&run)?;
             }
-            let (asset, env, file) = (asset.clone(), env.clone(), volume.file());
+            let (program, env, file) = (program.clone(), env.clone(), volume.file());
             let builder: ProcessBuilderOf = Box::new(move || {
-                let libraries = asset.libraries.clone().unwrap_or_default();
                 let mut builder = ProcessBuilder::new("dbproxy", env!("CARGO_BIN_EXE_dbproxy"))
                     .arg("-pbc")
                     .arg(run.join("pgbouncer.ini"))
                     .env("DBPROXY_CREDENTIAL", &file)
                     .env("DBPROXY_PORT", port.to_string())
                     .env("DBPROXY_HEALTH_PORT", health_port.to_string())
-                    .env("DBPROXY_PGBOUNCER", &asset.program)
-                    .env("LD_LIBRARY_PATH", libraries)
+                    .env("DBPROXY_PGBOUNCER", &program)
                     .run_as(account);
                 for (name, value) in &env {
                     builder = builder.env(name, value);

@@ -1,44 +1,29 @@
-//! PgBouncer: Debian's where it is installed, else the files of Debian's packages, unpacked beside
-//! the other assets. Installing the package would start a service on a well-known port.
+//! The PgBouncer of the image dbproxy, with the image's own libraries. Installing a package would
+//! start a service on a well-known port, and would be another version.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::{cache, cached, progress, reachable, tools};
+use super::cached;
+use super::debian::{self, Debian};
 
-/// The program, and the folder with the libraries that the system lacks.
-#[derive(Debug, Clone)]
-pub struct PgBouncer {
-    pub program: PathBuf,
-    pub libraries: Option<PathBuf>,
-}
-
-const INSTALLED: &str = "/usr/sbin/pgbouncer";
-const PACKAGES: [&str; 3] = ["pgbouncer", "libc-ares2", "libevent-2.1-7"];
-
-pub fn binary() -> Result<PgBouncer> {
-    if Path::new(INSTALLED).exists() {
-        return Ok(PgBouncer {
-            program: INSTALLED.into(),
-            libraries: None,
-        });
-    }
-    let folder = reachable(&cache()).join("pgbouncer");
-    let folder = cached(&folder, fetch)?;
-    let triple = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
-    Ok(PgBouncer {
-        program: folder.join("usr/sbin/pgbouncer"),
-        libraries: Some(folder.join(triple)),
-    })
-}
-
-fn fetch(folder: &Path) -> Result<()> {
-    anyhow::ensure!(
-        tools::is_on_path("apt-get"),
-        "PgBouncer comes from Debian's packages here, so apt-get must be on the PATH; \
-         or install PgBouncer as {INSTALLED}"
+/// A program that becomes PgBouncer, under the loader of its own glibc: this machine's may be older.
+pub fn program() -> Result<PathBuf> {
+    let debian = Debian::fetch()?;
+    let (loader, libraries) = (debian.loader(), debian.libraries());
+    let pgbouncer = debian.path("usr/sbin/pgbouncer");
+    let text = format!(
+        "#!/bin/sh\nexec '{}' --library-path '{}' '{}' \"$@\"\n",
+        loader.display(),
+        libraries.display(),
+        pgbouncer.display()
     );
-    progress("fetching PgBouncer");
-    tools::unpack(&PACKAGES, folder)
+    cached(&debian::folder().join("pgbouncer"), |unfinished| {
+        fs::write(unfinished, text)?;
+        let permissions = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(unfinished, permissions).context("cannot make it executable")
+    })
 }

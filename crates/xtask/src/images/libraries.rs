@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-
-use super::debian::Debian;
+use testkit::assets::debian::Debian;
 
 pub(super) struct Library {
     pub(super) source: PathBuf,

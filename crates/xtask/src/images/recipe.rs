@@ -1,8 +1,7 @@
 //! What goes into which image: a new image is a new row.
 
 use anyhow::Result;
-
-use super::debian::Debian;
+use testkit::assets::debian::Debian;
 
 pub(super) struct Recipe {
     /// The image's name, as the chart's values have it.

@@ -1,6 +1,7 @@
 //! PgBouncer, its libraries and the certificate authorities, from packages of Debian 13, which mends
-//! its PgBouncer for years. apt checks their signatures. Nothing is installed: the packages are
-//! unpacked below `target/`.
+//! its PgBouncer for years: for the images, and for the tests, so that what is shipped is what was
+//! tested. apt checks their signatures. Nothing is installed: the packages are unpacked below
+//! `target/`.
 
 use std::fs;
 use std::ops::Range;
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use testkit::assets::run;
+
+use super::{cached, node, progress, reachable, run, workspace};
 
 /// 1.24.1 mends CVE-2025-2291. 1.26.1 cuts clients off at a switch of login (see docs/images.md),
 /// and what is between was not tried.
@@ -41,20 +43,20 @@ const PACKAGES: [&str; 16] = [
 ];
 
 /// A folder of unpacked packages.
-pub(super) struct Debian {
+#[derive(Debug)]
+pub struct Debian {
     root: PathBuf,
 }
 
 impl Debian {
     /// Unpacks the packages on first use; `target/images/debian` can be removed to get newer ones.
-    pub(super) fn fetch() -> Result<Self> {
-        let folder = testkit::assets::workspace().join("target/images/debian");
-        let debian = Self {
-            root: folder.join("root"),
-        };
-        if !debian.root.exists() {
-            download(&folder)?;
-        }
+    pub fn fetch() -> Result<Self> {
+        let folder = folder();
+        let root = cached(&folder.join("root"), |unfinished| {
+            progress(&format!("fetching PgBouncer from Debian's {SUITE}"));
+            download(&folder, unfinished)
+        })?;
+        let debian = Self { root };
         let version = debian.pgbouncer_version()?;
         anyhow::ensure!(
             KNOWN_PGBOUNCER.contains(&version),
@@ -66,21 +68,21 @@ impl Debian {
     }
 
     /// What is installed here, with the programs of the tests' own image.
-    pub(super) fn of_this_machine() -> Result<Self> {
-        testkit::assets::node::install_clients()?;
+    pub fn of_this_machine() -> Result<Self> {
+        node::install_clients()?;
         Ok(Self { root: "/".into() })
     }
 
     /// The file that an installed package would have at `/path`.
-    pub(super) fn path(&self, path: &str) -> PathBuf {
+    pub fn path(&self, path: &str) -> PathBuf {
         self.root.join(path)
     }
 
-    pub(super) fn libraries(&self) -> PathBuf {
+    pub fn libraries(&self) -> PathBuf {
         self.path(&format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH))
     }
 
-    pub(super) fn loader(&self) -> PathBuf {
+    pub fn loader(&self) -> PathBuf {
         let name = match std::env::consts::ARCH {
             "aarch64" => "ld-linux-aarch64.so.1",
             _ => "ld-linux-x86-64.so.2",
@@ -89,7 +91,7 @@ impl Debian {
     }
 
     /// Mozilla's authorities, PEM, in the order of their file names.
-    pub(super) fn authorities(&self) -> Result<Vec<u8>> {
+    pub fn authorities(&self) -> Result<Vec<u8>> {
         let folder = self.path("usr/share/ca-certificates/mozilla");
         let mut files = files_in(&folder)?;
         files.sort();
@@ -119,16 +121,22 @@ fn parse_version(text: &str) -> Option<Version> {
     Some((next()?, next()?, next()?))
 }
 
-fn download(folder: &Path) -> Result<()> {
-    eprintln!("fetching PgBouncer and its libraries from Debian's {SUITE} ...");
-    if folder.exists() {
-        fs::remove_dir_all(folder)?;
+/// Where accounts without rights get to, as PgBouncer runs under one.
+pub(super) fn folder() -> PathBuf {
+    reachable(&workspace().join("target/images/debian"))
+}
+
+fn download(folder: &Path, unfinished: &Path) -> Result<()> {
+    let packages = folder.join("packages");
+    for made in [packages.clone(), folder.join("apt")] {
+        if made.exists() {
+            fs::remove_dir_all(made)?;
+        }
     }
-    let (packages, unfinished) = (folder.join("packages"), folder.join("unfinished"));
     for below in ["apt/lists/partial", "apt/archives/partial", "apt/parts"] {
         fs::create_dir_all(folder.join(below))?;
     }
-    for folder in [&packages, &unfinished] {
+    for folder in [packages.as_path(), unfinished] {
         fs::create_dir_all(folder)?;
     }
     fs::write(folder.join("apt/status"), "")?;
@@ -140,12 +148,9 @@ fn download(folder: &Path) -> Result<()> {
         .arg("download")
         .args(PACKAGES))?;
     for package in files_in(&packages)? {
-        run(Command::new("dpkg")
-            .arg("-x")
-            .arg(&package)
-            .arg(&unfinished))?;
+        run(Command::new("dpkg").arg("-x").arg(&package).arg(unfinished))?;
     }
-    fs::rename(&unfinished, folder.join("root")).context("cannot put the packages in place")
+    Ok(())
 }
 
 /// The mirror that this machine gets its own Debian packages from.
