@@ -8,6 +8,7 @@ mod batch;
 mod claims;
 mod cost;
 mod cpu;
+mod dbproxy;
 mod memory;
 mod report;
 mod rotation;
@@ -47,6 +48,8 @@ enum What {
     Memory,
     /// What the webhook takes, and adds to the creation of a pod
     Webhook,
+    /// Statements per second and latency through dbproxy, and its memory
+    Dbproxy,
     All,
 }
 
@@ -70,7 +73,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         runs: if quick { 1 } else { runs.try_into()? },
         is_quick: quick,
     };
-    tokio::task::spawn_blocking(build_controller).await??;
+    if what != What::Dbproxy {
+        tokio::task::spawn_blocking(build_controller).await??;
+    }
     let is_asked = |one: What| what == one || what == What::All;
     let mut reports = Vec::new();
     if is_asked(What::Claims) {
@@ -87,6 +92,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     }
     if is_asked(What::Webhook) {
         reports.push(finish(Box::pin(webhook::run(effort)).await?)?);
+    }
+    if is_asked(What::Dbproxy) {
+        reports.push(finish(Box::pin(dbproxy::run(effort)).await?)?);
     }
     for report in reports {
         println!("\n{report}");
