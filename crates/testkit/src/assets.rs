@@ -9,6 +9,7 @@ pub mod controller;
 pub mod debian;
 pub mod helm;
 pub mod images;
+pub mod mongod;
 pub mod node;
 pub mod pgbouncer;
 pub mod postgres;
@@ -55,6 +56,7 @@ pub fn prepare_all() -> Result<()> {
         postgres::binaries(major)?;
     }
     helm::binary()?;
+    mongod::binary()?;
     pgbouncer::program()?;
     for language in clients::Language::ALL {
         language.client()?;

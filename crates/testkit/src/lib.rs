@@ -1,5 +1,5 @@
-//! The real thing, for tests, demo and benchmarks: a Kubernetes control plane and PostgreSQL
-//! servers that start in a second and die with the test, plus faults and observers around them.
+//! The real thing, for tests, demo and benchmarks: a Kubernetes control plane, PostgreSQL
+//! and MongoDB servers that start in a second and die with the test, plus faults and observers around them.
 //!
 //! Nothing here is faked, and nothing here is part of a shipped binary.
 
@@ -10,6 +10,7 @@ pub mod env;
 pub mod fault_proxy;
 pub mod http;
 pub mod load;
+pub mod mongod;
 pub mod names;
 pub mod node;
 pub mod pki;

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::Connection;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::postgres::connect;
+use crate::{mongod, postgres::connect};
 
-/// The Secret's key that holds a `postgres://` URL.
+/// The Secret's key that holds the URI.
 pub const URI_KEY: &str = "uri_dsn.txt";
 
 /// Failures whose text is kept.
@@ -155,6 +155,9 @@ pub fn uri_of(secret: &Secret) -> Result<SecretString> {
 }
 
 async fn log_in(dsn: &SecretString) -> Result<()> {
+    if dsn.expose_secret().starts_with("mongodb") {
+        return mongod::log_in(dsn).await;
+    }
     let mut connection = connect(dsn).await?;
     connection
         .ping()

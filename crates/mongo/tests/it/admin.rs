@@ -7,9 +7,7 @@ use mongodb::{Client, bson::doc};
 
 use testkit::mongod::{Shape, client, run};
 
-use crate::{
-    stage::{ADMIN, ADMIN_PASSWORD, Claim, PATIENT, Stage, make_admin_user},
-};
+use crate::stage::{ADMIN, ADMIN_PASSWORD, Claim, PATIENT, Stage, make_admin_user};
 
 fn as_admin(stage: &Stage) -> Result<Client> {
     let login = (ADMIN, ADMIN_PASSWORD, "admin");

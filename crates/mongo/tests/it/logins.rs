@@ -7,9 +7,7 @@ use mongodb::bson::{Document, doc};
 use testkit::mongod::{Shape, run};
 use testkit::wait::wait_for;
 
-use crate::{
-    stage::{Claim, Stage, everywhere, name, password},
-};
+use crate::stage::{Claim, Stage, everywhere, name, password};
 
 fn roles(user: &Document) -> Result<Vec<String>> {
     let mut all = Vec::new();

@@ -10,9 +10,7 @@ use secrecy::ExposeSecret;
 use testkit::mongod::{Member, Shape, client, run};
 use testkit::wait::wait_for;
 
-use crate::{
-    stage::{Claim, Stage, password},
-};
+use crate::stage::{Claim, Stage, password};
 
 /// Short enough for a test that waits for what never comes.
 const SHORT: Timeouts = Timeouts {

@@ -16,9 +16,7 @@ use secrecy::SecretString;
 use testkit::mongod::{Shape, run};
 use testkit::wait::wait_for;
 
-use crate::{
-    stage::{Claim, PATIENT, Stage, everywhere, password},
-};
+use crate::stage::{Claim, PATIENT, Stage, everywhere, password};
 
 /// Check B 3: the published credential and the one before it log in at every moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

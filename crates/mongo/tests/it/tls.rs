@@ -6,9 +6,7 @@ use mongo::{Admins, Kind};
 use testkit::mongod::{Servers, Shape};
 use testkit::pki::Authority;
 
-use crate::{
-    stage::{Claim, PATIENT, Stage},
-};
+use crate::stage::{Claim, PATIENT, Stage};
 
 #[tokio::test]
 async fn only_the_given_authority_is_trusted() -> Result<()> {

@@ -1,0 +1,274 @@
+//! Real mongods: one alone, or a replica set, with authentication and a root.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use mongodb::{
+    Client,
+    bson::{Document, doc},
+    options::{ClientOptions, Credential, ServerAddress},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    assets,
+    pki::Authority,
+    process::{Process, ProcessBuilder, Workdir, free_port},
+    wait::wait_for,
+};
+
+const ROOT: &str = "root";
+const ROOT_PASSWORD: &str = "root-of-all";
+
+/// What runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Standalone,
+    Set(usize),
+}
+
+pub struct Servers {
+    pub shape: Shape,
+    pub members: Vec<Member>,
+}
+
+pub struct Member {
+    pub port: u16,
+    pub process: Process,
+}
+
+impl Servers {
+    pub async fn start(shape: Shape) -> Result<Self> {
+        Self::start_with(shape, None).await
+    }
+
+    /// Connections may be plain, or encrypted under a certificate of `authority`.
+    pub async fn start_with(shape: Shape, authority: Option<&Authority>) -> Result<Self> {
+        let count = match shape {
+            Shape::Standalone => 1,
+            Shape::Set(count) => count,
+        };
+        let mut members = Vec::new();
+        for _ in 0..count {
+            members.push(Member::start(shape, authority).await?);
+        }
+        let servers = Self { shape, members };
+        servers.found().await?;
+        Ok(servers)
+    }
+
+    /// Makes the set and its root, through the exception for loopback.
+    async fn found(&self) -> Result<()> {
+        let first = client(self.ports().take(1), None, None)?;
+        let admin = first.database("admin");
+        if let Shape::Set(_) = self.shape {
+            let members: Vec<_> = self
+                .ports()
+                .enumerate()
+                .map(|(id, port)| {
+                    let id = i32::try_from(id).unwrap_or_default();
+                    doc! { "_id": id, "host": format!("127.0.0.1:{port}") }
+                })
+                .collect();
+            let settings = doc! { "heartbeatIntervalMillis": 500 };
+            let config = doc! { "_id": "rs0", "members": members, "settings": settings };
+            admin
+                .run_command(doc! { "replSetInitiate": config })
+                .await?;
+            wait_for("a primary", async || {
+                let hello = admin.run_command(doc! { "hello": 1 }).await?;
+                Ok(hello.get_bool("isWritablePrimary")?.then_some(()))
+            })
+            .await?;
+        }
+        let root = doc! {
+            "createUser": ROOT,
+            "pwd": ROOT_PASSWORD,
+            "roles": ["root"],
+        };
+        admin.run_command(root).await?;
+        let root = self.root()?;
+        wait_for("all members", async || {
+            if self.shape == Shape::Standalone {
+                return Ok(Some(()));
+            }
+            let answer = root
+                .database("admin")
+                .run_command(doc! { "replSetGetStatus": 1 })
+                .await?;
+            let members = answer.get_array("members")?.iter();
+            let states: Vec<_> = members
+                .filter_map(|member| member.as_document()?.get_i32("state").ok())
+                .collect();
+            Ok(states
+                .iter()
+                .all(|state| matches!(state, 1 | 2))
+                .then_some(()))
+        })
+        .await
+    }
+
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.members.iter().map(|member| member.port)
+    }
+
+    pub fn set_name(&self) -> Option<String> {
+        (self.shape != Shape::Standalone).then(|| "rs0".to_owned())
+    }
+
+    /// As root, who sees everything.
+    pub fn root(&self) -> Result<Client> {
+        let root = (ROOT, ROOT_PASSWORD, "admin");
+        client(self.ports(), self.set_name(), Some(root))
+    }
+
+    /// The members that are not primary at this moment, and the one that is.
+    pub async fn by_role(&self) -> Result<(&Member, Vec<&Member>)> {
+        let mut primary = None;
+        let mut others = Vec::new();
+        for member in &self.members {
+            let client = client(std::iter::once(member.port), None, None)?;
+            let hello = client
+                .database("admin")
+                .run_command(doc! { "hello": 1 })
+                .await?;
+            if hello.get_bool("isWritablePrimary")? {
+                primary = Some(member);
+            } else {
+                others.push(member);
+            }
+        }
+        Ok((primary.context("no primary")?, others))
+    }
+
+    pub fn log(&self) -> Result<String> {
+        let logs = self.members.iter();
+        let logs = logs.map(|member| std::fs::read_to_string(member.process.log_path()));
+        Ok(logs.collect::<std::io::Result<Vec<_>>>()?.join("\n"))
+    }
+}
+
+impl Member {
+    /// As root at this member.
+    pub fn root(&self) -> Result<Client> {
+        let root = (ROOT, ROOT_PASSWORD, "admin");
+        client(std::iter::once(self.port), None, Some(root))
+    }
+
+    async fn start(shape: Shape, authority: Option<&Authority>) -> Result<Self> {
+        let port = free_port()?;
+        let workdir: Arc<Workdir> = Workdir::new("mongod")?;
+        let key_file = workdir.write("keyfile", "c2hhcmVkIGJ5IGFsbCBtZW1iZXJz")?;
+        let data = workdir.join("data");
+        std::fs::create_dir_all(&data)?;
+        let mut builder = ProcessBuilder::new("mongod", assets::mongod::binary()?)
+            .args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--auth"])
+            .args(["--port".to_owned(), port.to_string()])
+            .args(["--wiredTigerCacheSizeGB", "0.25"])
+            .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
+            .arg("--keyFile")
+            .arg(key_file)
+            .arg("--dbpath")
+            .arg(data);
+        if shape != Shape::Standalone {
+            builder = builder.args(["--replSet", "rs0"]);
+        }
+        if let Some(authority) = authority {
+            let leaf = authority.issue(&[])?;
+            let pair = format!("{}{}", leaf.certificate, leaf.key);
+            builder = builder
+                .args([
+                    "--tlsMode",
+                    "preferTLS",
+                    "--tlsAllowConnectionsWithoutCertificates",
+                ])
+                .arg("--tlsCertificateKeyFile")
+                .arg(workdir.write("server.pem", &pair)?)
+                .arg("--tlsCAFile")
+                .arg(workdir.write("ca.pem", &authority.pem())?);
+        }
+        let answers = async || {
+            let Ok(client) = client(std::iter::once(port), None, None) else {
+                return false;
+            };
+            run(&client, "admin", doc! { "ping": 1 }).await.is_ok()
+        };
+        let process = builder.start(&workdir, answers).await?;
+        Ok(Self { port, process })
+    }
+}
+
+/// A plain client: of one member, or of all of a set.
+pub fn client(
+    ports: impl Iterator<Item = u16>,
+    set: Option<String>,
+    login: Option<(&str, &str, &str)>,
+) -> Result<Client> {
+    let host = |port| ServerAddress::Tcp {
+        host: "127.0.0.1".to_owned(),
+        port: Some(port),
+    };
+    let credential = login.map(|(name, password, source)| {
+        Credential::builder()
+            .username(name.to_owned())
+            .password(password.to_owned())
+            .source(source.to_owned())
+            .build()
+    });
+    let options = ClientOptions::builder()
+        .hosts(ports.map(host).collect::<Vec<_>>())
+        .direct_connection(set.is_none())
+        .repl_set_name(set)
+        .credential(credential)
+        .build();
+    Ok(Client::with_options(options)?)
+}
+
+pub async fn run(client: &Client, database: &str, command: Document) -> Result<Document> {
+    Ok(client.database(database).run_command(command).await?)
+}
+
+/// A new client with that URI, and its first command.
+pub async fn log_in(uri: &SecretString) -> Result<()> {
+    let client = client_of(uri).await?;
+    let outcome = run(&client, "admin", doc! { "connectionStatus": 1 }).await;
+    client.shutdown().await;
+    outcome.map(drop)
+}
+
+/// A client that does with a URI what an application would.
+pub async fn client_of(uri: &SecretString) -> Result<Client> {
+    Ok(Client::with_options(
+        ClientOptions::parse(uri.expose_secret()).await?,
+    )?)
+}
+
+/// The role of an admin that may do for claims what it must, and nothing else.
+pub const ADMIN_ROLE: &str = "dbController";
+
+/// Makes the role, for claims on these databases.
+pub async fn create_admin_role(root: &Client, databases: &[&str]) -> Result<()> {
+    let on_logins = [
+        "createUser",
+        "dropUser",
+        "changePassword",
+        "changeCustomData",
+        "viewUser",
+        "setAuthenticationRestriction",
+    ];
+    let on = |database: &str, collection: &str, actions: &[&str]| {
+        doc! { "resource": { "db": database, "collection": collection }, "actions": actions }
+    };
+    let mut privileges = vec![
+        on("dbclaims", "", &on_logins),
+        on("dbclaims", "locks", &["find", "insert", "update", "remove"]),
+        doc! {
+            "resource": { "cluster": true },
+            "actions": ["listDatabases", "killAnySession", "inprog"],
+        },
+    ];
+    let on_data = ["grantRole", "revokeRole", "dropDatabase"];
+    privileges.extend(databases.iter().map(|database| on(database, "", &on_data)));
+    let role = doc! { "createRole": ADMIN_ROLE, "privileges": privileges, "roles": [] };
+    run(root, "admin", role).await.map(drop)
+}
