@@ -56,7 +56,7 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) async fn of(dsn: &Dsn, purpose: Purpose, timeouts: Timeouts) -> Result<Self, Kind> {
-        let uri = dsn.uri();
+        let uri = understood(dsn).uri();
         let parse = async { ClientOptions::parse(uri.expose_secret()).await };
         let mut options = match timeout(timeouts.connect, parse).await {
             Ok(options) => options?,
@@ -146,6 +146,16 @@ impl Connection {
         // Politeness only: a server that does not answer loses them anyway.
         let _ = timeout(limit, self.client.shutdown().immediate(true)).await;
     }
+}
+
+/// The DSN in words that the driver knows: with rustls it can't do without the host's name, which
+/// is more than `verify-ca` asks for.
+fn understood(dsn: &Dsn) -> Dsn {
+    let mut dsn = dsn.clone();
+    if dsn.address.ssl_mode == SslMode::VerifyCa {
+        dsn.address.ssl_mode = SslMode::VerifyFull;
+    }
+    dsn
 }
 
 fn unreadable(_: std::io::Error) -> Kind {

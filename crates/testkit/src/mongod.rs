@@ -149,6 +149,24 @@ impl Servers {
 }
 
 impl Member {
+    /// Stops every thread: on a busy machine some run on for a while after the signal, and one of
+    /// them could still confirm a write.
+    pub async fn pause(&self) -> Result<()> {
+        self.process.pause()?;
+        let tasks = format!("/proc/{}/task", self.process.pid());
+        wait_for("all threads to stop", async || {
+            let mut are_stopped = true;
+            for task in std::fs::read_dir(&tasks)? {
+                let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+                // The state follows the name, which stands in brackets.
+                let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+                are_stopped &= state.is_some_and(|state| state.starts_with('T'));
+            }
+            Ok(are_stopped.then_some(()))
+        })
+        .await
+    }
+
     /// As root at this member.
     pub fn root(&self) -> Result<Client> {
         let root = (ROOT, ROOT_PASSWORD, "admin");

@@ -127,7 +127,7 @@ async fn a_silent_server_is_given_up() -> Result<()> {
     let claim = Claim::new("clerk");
     let mut held = admins.acquire(&stage.admin).await?;
     let member = stage.servers.members.first().context("no member")?;
-    member.process.pause()?;
+    member.pause().await?;
     let silent = held.observe(&claim.question()).await;
     let fresh = Admins::new(timeouts, 2).acquire(&stage.admin).await;
     member.process.resume()?;

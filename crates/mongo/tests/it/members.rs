@@ -45,7 +45,7 @@ async fn without_a_majority_a_password_is_not_confirmed() -> Result<()> {
         .clone();
     let (_, others) = stage.servers.by_role().await?;
     for member in &others {
-        member.process.pause()?;
+        member.pause().await?;
     }
     let newer = password();
     let outcome = session
@@ -99,7 +99,7 @@ async fn a_member_that_sleeps_is_passed_over_and_takes_the_password_when_it_wake
     claim.provision(&mut session).await?;
     let (_, others) = stage.servers.by_role().await?;
     let sleeper = others.first().context("no secondary")?;
-    sleeper.process.pause()?;
+    sleeper.pause().await?;
     let secret = password();
     let outcome = async {
         let catalog = session.observe(&claim.question()).await?;

@@ -31,6 +31,10 @@ async fn only_the_given_authority_is_trusted() -> Result<()> {
         assert!(matches!(err.kind, Kind::Tls(_)), "{err}");
         assert_eq!(err.class(), ErrorClass::Unavailable);
     }
+    dsn.address.ca = Some(authority.pem());
+    dsn.address.ssl_mode = SslMode::VerifyCa;
+    mongo::log_in(&dsn, timeouts).await?;
+    dsn.address.ca = None;
     // Encrypted all the same, for those who ask for no more.
     dsn.address.ssl_mode = SslMode::Require;
     mongo::log_in(&dsn, timeouts).await?;
