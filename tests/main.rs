@@ -5,6 +5,7 @@ mod canary;
 mod chart;
 mod claims;
 mod faults;
+mod mongo;
 mod promise;
 mod samples;
 mod support;

@@ -3,11 +3,11 @@
 //! frozen and doubled. What is counted is printed, so that it can be quoted.
 
 mod application;
-mod faulty;
+pub(crate) mod faulty;
 mod kills;
 mod prober;
 mod restart;
 mod split_brain;
-mod turnover;
+pub(crate) mod turnover;
 
 pub(crate) use faulty::{Fault, Faulty};

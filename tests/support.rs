@@ -203,8 +203,18 @@ impl Stage {
     /// Makes a DatabaseServer of this test that admits its namespace, and its admin's Secret.
     /// `more` is merged over the spec. It goes with the namespace. Returns its name.
     pub(crate) async fn server(&self, stem: &str, admin: &Dsn, more: Value) -> Result<String> {
+        let admin = (admin.login(), admin.password().expose_secret());
+        self.server_of(stem, admin, more).await
+    }
+
+    /// The same for an admin of any engine.
+    pub(crate) async fn server_of(
+        &self,
+        stem: &str,
+        (login, password): (&str, &str),
+        more: Value,
+    ) -> Result<String> {
         let name = format!("{stem}-{}", self.namespace);
-        let (login, password) = (admin.login(), admin.password().expose_secret());
         let secret = format!("{stem}-admin");
         self.put_secret(&secret, &[("username", login), ("password", password)])
             .await?;
@@ -242,11 +252,16 @@ impl Stage {
 
 /// A claim on an existing database that the admin can reach by itself.
 pub(crate) fn existing(user: &str, dsn: &Dsn) -> Value {
+    existing_uri(user, dsn.url().expose_secret())
+}
+
+/// The same by URI, of any engine.
+pub(crate) fn existing_uri(user: &str, uri: &str) -> Value {
     json!({
         "userName": user,
         "databaseName": "unused",
         "useExistingSource": true,
-        "sourceDataFrom": { "type": "database", "database": { "dsn": dsn.url().expose_secret() } },
+        "sourceDataFrom": { "type": "database", "database": { "dsn": uri } },
     })
 }
 
@@ -274,8 +289,20 @@ pub(crate) fn uri(secret: &Texts) -> SecretString {
     SecretString::from(secret.get(secret_key::URI_DSN).cloned().unwrap_or_default())
 }
 
-/// Logs in with what a published Secret holds; returns the role that the session runs as.
+/// Logs in with what a published Secret holds; returns the role that the session runs as, on
+/// MongoDB the name that both logins of a claim begin with.
 pub(crate) async fn log_in(secret: &Texts) -> Result<String> {
+    if secret.get(secret_key::TYPE).map(String::as_str) == Some("mongodb") {
+        testkit::mongod::log_in(&uri(secret)).await?;
+        let login = secret
+            .get(secret_key::USERNAME)
+            .cloned()
+            .unwrap_or_default();
+        return Ok(login
+            .trim_end_matches(['a', 'b'])
+            .trim_end_matches('_')
+            .to_owned());
+    }
     query_one(&uri(secret), "SELECT current_user::text").await
 }
 

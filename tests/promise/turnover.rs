@@ -20,20 +20,20 @@ const RETIREMENT: Duration = Duration::from_millis(2500);
 
 /// When a claim's next rotation is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(crate) enum Pace {
     WithoutPause,
     /// Late enough for an overlap of one second to end, and the previous login with it.
     AfterRetirement,
 }
 
 /// A claim and its owner role.
-pub(super) struct Subject {
-    pub(super) name: String,
-    pub(super) role: String,
-    pub(super) pace: Pace,
+pub(crate) struct Subject {
+    pub(crate) name: String,
+    pub(crate) role: String,
+    pub(crate) pace: Pace,
 }
 
-pub(super) struct Turnover {
+pub(crate) struct Turnover {
     stage: Stage,
     subjects: Vec<Subject>,
     probers: Vec<Prober>,
@@ -43,17 +43,17 @@ pub(super) struct Turnover {
 
 /// What the probers counted, and how often the credentials changed.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) rotations: u64,
-    pub(super) attempts: u64,
-    pub(super) overtaken: u64,
-    pub(super) failures: u64,
-    pub(super) first_failures: Vec<String>,
+pub(crate) struct Tally {
+    pub(crate) rotations: u64,
+    pub(crate) attempts: u64,
+    pub(crate) overtaken: u64,
+    pub(crate) failures: u64,
+    pub(crate) first_failures: Vec<String>,
 }
 
 impl Turnover {
     /// Probes from now on, and asks for rotations without pause.
-    pub(super) fn start(stage: &Stage, subjects: Vec<Subject>) -> Self {
+    pub(crate) fn start(stage: &Stage, subjects: Vec<Subject>) -> Self {
         let token = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let mut probers = Vec::new();
@@ -82,7 +82,7 @@ impl Turnover {
     }
 
     /// Rotations of all claims so far: what the Secrets themselves say.
-    pub(super) async fn rotations(&self) -> Result<u64> {
+    pub(crate) async fn rotations(&self) -> Result<u64> {
         let mut all = 0;
         for Subject { name, .. } in &self.subjects {
             all += generation(&self.stage, name).await?;
@@ -91,7 +91,7 @@ impl Turnover {
     }
 
     /// Waits until there are that many more rotations than now.
-    pub(super) async fn more(&self, rotations: u64) -> Result<u64> {
+    pub(crate) async fn more(&self, rotations: u64) -> Result<u64> {
         let goal = self.rotations().await? + rotations;
         wait_for(format!("rotation {goal}"), async || {
             let now = self.rotations().await?;
@@ -102,7 +102,7 @@ impl Turnover {
     }
 
     /// Stops asking, sees that every claim converges, and counts.
-    pub(super) async fn settle(mut self) -> Result<Tally> {
+    pub(crate) async fn settle(mut self) -> Result<Tally> {
         self.token.cancel();
         while let Some(ended) = self.tasks.join_next().await {
             ended.context("who asks for rotations panicked")?;
@@ -136,7 +136,7 @@ impl Turnover {
 
 impl Tally {
     /// Prints the figures and demands that the promise was kept.
-    pub(super) fn check(&self, what: &str) {
+    pub(crate) fn check(&self, what: &str) {
         let Self {
             rotations,
             attempts,
@@ -153,7 +153,7 @@ impl Tally {
 }
 
 /// How often the claim's credential was replaced, by its Secret; none for no Secret.
-pub(super) async fn generation(stage: &Stage, name: &str) -> Result<u64> {
+pub(crate) async fn generation(stage: &Stage, name: &str) -> Result<u64> {
     let secret = stage.secrets().get_opt(name).await?;
     let generation = secret.and_then(|secret| {
         let annotations = secret.annotations();
@@ -164,7 +164,7 @@ pub(super) async fn generation(stage: &Stage, name: &str) -> Result<u64> {
 
 /// One rotation that is done and recorded. Asked for again where sessions that were just ending
 /// deferred it: the controller looks again at once then, not half a minute later.
-pub(super) async fn rotate(stage: &Stage, name: &str) -> Result<()> {
+pub(crate) async fn rotate(stage: &Stage, name: &str) -> Result<()> {
     wait_for(format!("claim {name} to rotate"), async || {
         let asked = tokio::time::timeout(PATIENCE, stage.rotate(name)).await;
         Ok(asked.ok().transpose()?.map(drop))

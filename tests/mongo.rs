@@ -1,0 +1,5 @@
+//! Claims on MongoDB: the same kinds, Secret, rotation and promise, on real mongods.
+
+mod life;
+mod place;
+mod promise;

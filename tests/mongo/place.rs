@@ -1,0 +1,94 @@
+//! mongods of a test's own, as a DatabaseServer and as a source of claims.
+
+use anyhow::{Context, Result};
+use mongodb::Client;
+use mongodb::bson::{Bson, Document, doc};
+use serde_json::{Value, json};
+use testkit::mongod::{ADMIN_ROLE, Servers, Shape, create_admin_role, run};
+
+use crate::support::{Stage, merge};
+
+/// The databases on which the admin may grant roles.
+pub(super) const DATABASES: [&str; 9] = [
+    "orders", "image", "profiles", "d1", "d2", "d3", "d4", "d5", "d6",
+];
+
+const ADMIN: &str = "controller";
+const PASSWORD: &str = "of-the-controller";
+
+/// A server with an admin of the least role.
+pub(super) struct Place {
+    pub(super) servers: Servers,
+    pub(super) root: Client,
+}
+
+impl Place {
+    pub(super) async fn start(shape: Shape) -> Result<Self> {
+        let servers = Servers::start(shape).await?;
+        let root = servers.root()?;
+        create_admin_role(&root, &DATABASES).await?;
+        let admin = doc! { "createUser": ADMIN, "pwd": PASSWORD, "roles": [ADMIN_ROLE] };
+        run(&root, "admin", admin).await?;
+        Ok(Self { servers, root })
+    }
+
+    /// Makes it a DatabaseServer that admits the stage's namespace. Returns its name.
+    pub(super) async fn register(&self, stage: &Stage, stem: &str) -> Result<String> {
+        let mut ports = self.servers.ports();
+        let first = ports.next().context("no member")?;
+        let members: Vec<_> = ports.map(|port| format!("127.0.0.1:{port}")).collect();
+        let mut mongodb = json!({ "members": members });
+        if let Some(set) = self.servers.set_name() {
+            merge(&mut mongodb, json!({ "replicaSet": set }));
+        }
+        let spec = json!({
+            "engine": "mongodb", "host": "127.0.0.1", "port": first, "mongodb": mongodb,
+        });
+        stage.server_of(stem, (ADMIN, PASSWORD), spec).await
+    }
+
+    /// The admin's URI, for claims that name the server themselves.
+    pub(super) fn source(&self, database: &str) -> String {
+        let hosts: Vec<_> = self
+            .servers
+            .ports()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect();
+        let set = self.servers.set_name();
+        let set = set
+            .map(|name| format!("&replicaSet={name}"))
+            .unwrap_or_default();
+        format!(
+            "mongodb://{ADMIN}:{PASSWORD}@{}/{database}?authSource=admin&tls=false{set}",
+            hosts.join(",")
+        )
+    }
+
+    /// Names of the logins of claims.
+    pub(super) async fn logins(&self) -> Result<Vec<String>> {
+        let answer = run(&self.root, "dbclaims", doc! { "usersInfo": 1 }).await?;
+        let users = answer
+            .get_array("users")?
+            .iter()
+            .filter_map(Bson::as_document);
+        let mut names: Vec<_> = users.filter_map(|user| user.get_str("user").ok()).collect();
+        names.sort_unstable();
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+}
+
+/// A claim on a database of `server`.
+pub(super) fn made(user: &str, database: &str, server: &str) -> Value {
+    json!({
+        "type": "mongodb", "userName": user, "databaseName": database, "server": server,
+        "reclaimPolicy": "Delete",
+    })
+}
+
+/// Writes one document as the application would, and reads it back.
+pub(super) async fn write(client: &Client, database: &str) -> Result<()> {
+    let receipts = client.database(database).collection::<Document>("receipts");
+    receipts.insert_one(doc! { "total": 7 }).await?;
+    let found = receipts.find_one(doc! { "total": 7 }).await?;
+    found.context("what was written is not there").map(drop)
+}
