@@ -165,17 +165,17 @@ impl Keeper {
         let used = async {
             loop {
                 // Again, too: a process that was starting may have read the old file.
-                match self.console.reload().await {
-                    Ok(()) => {}
+                let held = match self.console.reload().await {
+                    Ok(held) => held,
                     Err(err) => {
                         last = SwitchError::Ask(err);
                         sleep(LOOK_AGAIN).await;
                         continue;
                     }
-                }
+                };
                 for _ in 0..LOOKS {
                     match self.is_led_to(upstream).await {
-                        Ok(()) => return,
+                        Ok(()) => return held.release(&self.console).await,
                         Err(err) => last = err,
                     }
                     sleep(LOOK_AGAIN).await;

@@ -3,6 +3,7 @@
 mod child;
 mod console;
 mod files;
+mod held;
 mod version;
 
 pub(crate) use child::{Drained, Supervisor};

@@ -14,13 +14,9 @@ use sqlx::{ConnectOptions, Connection, Row, ValueRef};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-const TIMEOUT: Duration = Duration::from_secs(3);
+use super::held::Held;
 
-/// How long a reload waits for a while without logins, how often it looks, and how many looks in
-/// a row are a while.
-const CALM_TIMEOUT: Duration = Duration::from_secs(5);
-const LOGIN_POLL: Duration = Duration::from_millis(5);
-const CALM_LOOKS: u32 = 20;
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The database name of PgBouncer's console.
 const CONSOLE: &str = "pgbouncer";
@@ -81,32 +77,24 @@ pub(crate) struct Figures {
 
 impl Console {
     /// Makes PgBouncer read its files again, soon. Connections to servers that are led elsewhere then
-    /// end when their transaction does.
-    ///
-    /// It waits for a while without logins to the server, if one comes: PgBouncer breaks off a login
-    /// that is under way and counts it as failed, and while a pool has no other connection, its
-    /// clients get that as an error (seen with 1.18). One moment would not do: connections are opened
-    /// one after the other.
-    pub(crate) async fn reload(&self) -> Result<(), Error> {
+    /// end when their transaction does; what is returned is held until that has happened.
+    pub(crate) async fn reload(&self) -> Result<Held, Error> {
         // Asked first in any case: the signal would end a process that has just started.
-        let mut connection = self.open(CONSOLE).await?;
-        let calm = async {
-            let mut calm_looks = 0;
-            while calm_looks < CALM_LOOKS {
-                let pools = show(&mut connection, "SHOW POOLS").await?;
-                let is_calm = pools.iter().all(|row| number(row, "sv_login") == 0);
-                calm_looks = if is_calm { calm_looks + 1 } else { 0 };
-                if calm_looks < CALM_LOOKS {
-                    tokio::time::sleep(LOGIN_POLL).await;
-                }
-            }
-            Ok(())
-        };
-        timeout(CALM_TIMEOUT, calm).await.unwrap_or(Ok(()))?;
+        let held = Held::take(self, self.pools().await?).await;
         let pid = (*self.pid.borrow()).ok_or(Error::NotRunning)?;
-        let signalled = kill(pid, Signal::SIGHUP).map_err(Error::Signal);
-        let _ = timeout(TIMEOUT, connection.close()).await;
-        signalled
+        kill(pid, Signal::SIGHUP).map_err(Error::Signal)?;
+        Ok(held)
+    }
+
+    /// The clients' pools that can have more than one connection to the server.
+    async fn pools(&self) -> Result<Vec<String>, Error> {
+        let rows = self.ask(CONSOLE, "SHOW DATABASES").await?;
+        let names = rows.iter().filter_map(|row| {
+            let name = text(row, "name")?;
+            let is_ours = matches!(&*name, PROBE | CONSOLE | "*");
+            (!is_ours && number(row, "pool_size") > 1).then_some(name)
+        });
+        Ok(names.collect())
     }
 
     /// Who a client is, at the server.
@@ -163,7 +151,11 @@ impl Console {
         Ok(figures)
     }
 
-    async fn ask(&self, database: &str, question: &'static str) -> Result<Vec<PgRow>, Error> {
+    pub(super) async fn ask(
+        &self,
+        database: &str,
+        question: &'static str,
+    ) -> Result<Vec<PgRow>, Error> {
         let mut connection = self.open(database).await?;
         let answer = timeout(TIMEOUT, show(&mut connection, question)).await;
         let rows = answer.unwrap_or(Err(Error::TimedOut))?;
@@ -172,7 +164,7 @@ impl Console {
         Ok(rows)
     }
 
-    async fn open(&self, database: &str) -> Result<PgConnection, Error> {
+    pub(super) async fn open(&self, database: &str) -> Result<PgConnection, Error> {
         let connected = timeout(TIMEOUT, Box::pin(self.connect(database))).await;
         let connected = connected.map_err(|_| Error::TimedOut)?;
         connected.map_err(Error::Connect)
@@ -195,7 +187,10 @@ impl Console {
     }
 }
 
-async fn show(connection: &mut PgConnection, question: &'static str) -> Result<Vec<PgRow>, Error> {
+pub(super) async fn show(
+    connection: &mut PgConnection,
+    question: &'static str,
+) -> Result<Vec<PgRow>, Error> {
     let rows = sqlx::raw_sql(question).fetch_all(connection).await;
     rows.map_err(|err| Error::Ask(question, err))
 }

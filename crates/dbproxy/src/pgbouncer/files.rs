@@ -66,6 +66,10 @@ pub struct Tls {
     pub certificate: PathBuf,
 }
 
+/// Connections of dbproxy itself, which take no place of a client: probes and metrics, and two for
+/// each pool at a switch.
+const OWN_CLIENTS: u32 = 16;
+
 /// All but the credential.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -136,7 +140,8 @@ pub fn ini(upstream: &Upstream, settings: &Settings) -> Result<SecretString, Err
     ini.set("auth_type", "any")?;
     ini.set("pool_mode", &pool_mode.to_string())?;
     ini.set("default_pool_size", &pool_size.to_string())?;
-    ini.set("max_client_conn", &max_clients.to_string())?;
+    let clients = max_clients.saturating_add(OWN_CLIENTS);
+    ini.set("max_client_conn", &clients.to_string())?;
     ini.set("ignore_startup_parameters", "extra_float_digits")?;
     match client_tls {
         None => ini.set("client_tls_sslmode", "disable")?,
@@ -159,8 +164,8 @@ pub fn ini(upstream: &Upstream, settings: &Settings) -> Result<SecretString, Err
     if let Some(count) = max_prepared_statements {
         ini.set("max_prepared_statements", &count.to_string())?;
     }
-    // A server that is back is used at once.
-    ini.set("server_login_retry", "1")?;
+    // A server that is back is used at once, and so is a new login after one that was broken off.
+    ini.set("server_login_retry", "0.2")?;
     // Clients may connect for each query; figures are in the metrics.
     ini.set("log_connections", "0")?;
     ini.set("log_disconnections", "0")?;
