@@ -27,8 +27,8 @@ async fn row_18_the_published_uri_authenticates_through_a_kill_at_every_step() -
     env(async |env| {
         let stage = Stage::of(env);
         let mut controller = Faulty::start(env, Fault::Kill).await?;
-        let place = Place::start(Shape::Set(1)).await?;
-        let server = place.register(&stage, "promise").await?;
+        let mongod = Place::start(Shape::Set(1)).await?;
+        let server = mongod.register(&stage, "promise").await?;
         let mut subjects = Vec::new();
         for (number, database) in DATABASES.iter().enumerate() {
             let (rotation, pace) = match number {

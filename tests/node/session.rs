@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::place::Place;
+use crate::work::stay_after;
 use crate::world::world;
 
 const ROTATIONS: usize = 10;
@@ -13,11 +14,11 @@ const ROTATIONS: usize = 10;
 /// second for connections without one. A connection that ends after `out` is as announced;
 /// anything else is not.
 const SCRIPT: &str = r#"
-export SHELL=/usr/bin/sh
 until psql -h localhost -c 'SELECT 1' >/dev/null 2>&1; do sleep 0.1; done
-echo '\echo out' >/tmp/script
-for _ in $(seq 50); do
-    cat >>/tmp/script <<END
+transactions() {
+    echo '\echo out'
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        cat <<END
 BEGIN;
 \echo in
 INSERT INTO lines (n) VALUES (1);
@@ -25,16 +26,15 @@ SELECT pg_sleep(0.3);
 INSERT INTO lines (n) VALUES (2);
 COMMIT;
 \echo out
-\! sleep 0.5
 END
-done
+        sleep 0.8
+    done
+}
 until [ "$(psql -h localhost -Atc 'SELECT count(*) > 0 FROM ended')" = t ]; do
-    if psql -h localhost -qAt -v ON_ERROR_STOP=1 -f /tmp/script >/tmp/out 2>/tmp/err; then
-        echo whole
-    elif [ "$(tail -n 1 /tmp/out)" = out ]; then
-        echo announced
-    else
-        echo "not announced: $(cat /tmp/err)"
+    if transactions 2>/dev/null | psql -h localhost -qAt -v ON_ERROR_STOP=1 -f - >/tmp/out 2>/tmp/err
+    then echo whole
+    elif [ "$(tail -n 1 /tmp/out)" = out ]; then echo announced
+    else echo "not announced: $(cat /tmp/err)"
     fi
 done
 echo the end
@@ -49,14 +49,12 @@ async fn in_session_mode_connections_end_between_transactions_only() -> Result<(
     let mode = json!({ "metadata": { "annotations": {
         "persistance.atlas.infoblox.com/dbproxy-pool-mode": "session",
     }}});
-    place.pod("clerk", SCRIPT, mode).await?;
+    place.pod("clerk", &stay_after(SCRIPT), mode).await?;
     let pod = place.ready("clerk").await?;
     for _ in 0..ROTATIONS {
         place.rotate(std::slice::from_ref(&pod)).await?;
     }
     place.end().await?;
-    // One more switch, so that the script ends soon.
-    place.rotate(std::slice::from_ref(&pod)).await?;
     let output = place.says(&pod, "app", "the end").await?;
     let announced = output.lines().filter(|line| *line == "announced").count();
     ensure!(announced > 0, "no connection was ever closed: {output}");
