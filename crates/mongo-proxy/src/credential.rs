@@ -1,0 +1,101 @@
+//! The connection string of the Secret, and the generations that it makes.
+//!
+//! A generation is one login: another password is the same generation, another login or another
+//! authentication database a new one. The two newest are kept.
+
+mod gate;
+mod generations;
+
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret, SecretString};
+
+pub(crate) use gate::Permission;
+pub(crate) use generations::{Generation, Generations};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("not a mongodb:// URI")]
+    Scheme,
+    #[error("mongodb+srv:// is not followed yet: list the hosts in a mongodb:// URI")]
+    Srv,
+    #[error("the URI has no login and password")]
+    Login,
+    #[error("the URI names no host")]
+    Hosts,
+    #[error("a part of the URI is not UTF-8")]
+    Encoding,
+}
+
+/// Where the servers are and who logs in.
+pub(crate) struct Credential {
+    pub(crate) login: String,
+    pub(crate) password: SecretString,
+    pub(crate) auth_source: String,
+    /// Each `host:port`; at least one.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) has_tls: bool,
+}
+
+impl Credential {
+    pub(crate) fn parse(uri: &SecretString) -> Result<Self, Malformed> {
+        let uri = uri.expose_secret().trim();
+        if uri.starts_with("mongodb+srv://") {
+            return Err(Malformed::Srv);
+        }
+        let rest = uri.strip_prefix("mongodb://").ok_or(Malformed::Scheme)?;
+        let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, hosts) = authority.rsplit_once('@').ok_or(Malformed::Login)?;
+        let (login, password) = login.split_once(':').ok_or(Malformed::Login)?;
+        let (login, password) = (decoded(login)?, decoded(password)?);
+        if login.is_empty() || password.is_empty() {
+            return Err(Malformed::Login);
+        }
+        let hosts: Vec<_> = hosts
+            .split(',')
+            .filter(|host| !host.is_empty())
+            .map(address)
+            .collect();
+        if hosts.is_empty() {
+            return Err(Malformed::Hosts);
+        }
+        let option = |name: &str| {
+            let mut pairs = options.split('&').filter_map(|pair| pair.split_once('='));
+            let found = pairs.find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| decoded(value)).transpose()
+        };
+        let auth_source = match option("authSource")? {
+            Some(source) => source,
+            None if database.is_empty() => "admin".to_owned(),
+            None => decoded(database)?,
+        };
+        let tls = option("tls")?.or(option("ssl")?);
+        Ok(Self {
+            login,
+            password: password.into(),
+            auth_source,
+            hosts,
+            has_tls: tls.is_some_and(|tls| tls == "true"),
+        })
+    }
+}
+
+fn decoded(text: &str) -> Result<String, Malformed> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(Into::into).map_err(|_| Malformed::Encoding)
+}
+
+fn address(host: &str) -> String {
+    let host = host.to_lowercase();
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if has_port {
+        host
+    } else {
+        format!("{host}:27017")
+    }
+}
+
+#[cfg(test)]
+mod tests;

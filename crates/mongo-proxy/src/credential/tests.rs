@@ -1,0 +1,56 @@
+use super::*;
+
+fn parsed(uri: &str) -> Result<Credential, Malformed> {
+    Credential::parse(&SecretString::from(uri))
+}
+
+#[test]
+fn a_connection_string_is_read_in_all_its_parts() {
+    let uri = "mongodb://clerk_a:p%40ss%3A@One:1,two/orders?replicaSet=rs0&authSource=dbclaims&tls=true\n";
+    let credential = parsed(uri).unwrap();
+    assert_eq!(credential.login, "clerk_a");
+    assert_eq!(credential.password.expose_secret(), "p@ss:");
+    assert_eq!(credential.auth_source, "dbclaims");
+    assert_eq!(credential.hosts, ["one:1", "two:27017"]);
+    assert!(credential.has_tls);
+    assert_eq!(
+        parsed("mongodb://u:p@h/orders").unwrap().auth_source,
+        "orders"
+    );
+    assert_eq!(parsed("mongodb://u:p@h").unwrap().auth_source, "admin");
+}
+
+#[test]
+fn garbage_is_refused() {
+    let refused = |uri: &str| parsed(uri).err().unwrap();
+    assert_eq!(refused(""), Malformed::Scheme);
+    assert_eq!(refused("postgres://u:p@h"), Malformed::Scheme);
+    assert_eq!(refused("mongodb+srv://u:p@h"), Malformed::Srv);
+    assert_eq!(refused("mongodb://h"), Malformed::Login);
+    assert_eq!(refused("mongodb://u:@h"), Malformed::Login);
+    assert_eq!(refused("mongodb://u:p@"), Malformed::Hosts);
+    assert_eq!(refused("mongodb://u:%ff@h"), Malformed::Encoding);
+}
+
+#[test]
+fn a_new_password_is_the_same_generation_and_a_known_login_comes_back_as_itself() {
+    let generations = Generations::default();
+    let install = |login: &str, password: &str| {
+        let uri = format!("mongodb://{login}:{password}@h");
+        generations.install(&parsed(&uri).unwrap());
+        generations.newest().unwrap()
+    };
+    let first = install("a", "1");
+    let again = install("a", "2");
+    assert_eq!(first.number, again.number);
+    let (current, previous, _) = again.passwords();
+    assert_eq!(current.expose_secret(), "2");
+    assert_eq!(previous.unwrap().expose_secret(), "1");
+
+    let second = install("b", "3");
+    assert_ne!(second.number, first.number);
+    assert!(generations.kept(first.number).is_some());
+    assert_eq!(install("a", "4").number, first.number);
+    install("c", "5");
+    assert!(generations.kept(second.number).is_none());
+}

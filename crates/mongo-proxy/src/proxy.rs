@@ -1,0 +1,287 @@
+//! The running proxy: follows the credential, listens, and ends in order.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hotload::follow::{self, follow};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::affinity::Affinity;
+use crate::credential::{Credential, Generations, Malformed};
+use crate::metrics::Metrics;
+use crate::relay::Relay;
+use crate::scram::KeyCache;
+use crate::topology::Topology;
+use crate::upstream::{Connector, TlsError, Upstream};
+
+/// How the proxy behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The file in the mounted Secret that holds the `mongodb://` URI.
+    pub credential: PathBuf,
+    /// Of the servers' certificates; needed where the URI asks for TLS.
+    pub authority: Option<PathBuf>,
+    /// On loopback. Members of a set get the ports behind it, or any that are free.
+    pub listen_port: u16,
+    /// How long a command waits for a credential that the server takes.
+    pub hold_timeout: Duration,
+    /// How long work of an older login, or at the end of the proxy, may go on.
+    pub drain: Duration,
+    /// Whether commands stay with the login that began them. Off only to show what it is for.
+    pub has_affinity: bool,
+    pub follow: follow::Options,
+}
+
+impl Settings {
+    pub fn new(credential: impl Into<PathBuf>, listen_port: u16) -> Self {
+        Self {
+            credential: credential.into(),
+            authority: None,
+            listen_port,
+            hold_timeout: Duration::from_mins(2),
+            drain: Duration::from_mins(5),
+            has_affinity: true,
+            follow: follow::Options::default(),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot listen on 127.0.0.1:{0}")]
+    Listen(u16, #[source] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Metrics,
+    pub(crate) generations: Generations,
+    pub(crate) topology: Topology,
+    pub(crate) keys: KeyCache,
+    /// For salts.
+    pub(crate) seed: [u8; 32],
+    /// No new work.
+    pub(crate) closing: CancellationToken,
+    /// Nothing any more.
+    pub(crate) end: CancellationToken,
+    affinity: Mutex<Affinity>,
+    servers: Mutex<Servers>,
+    tasks: TaskTracker,
+}
+
+/// Where to connect to, by the newest credential.
+#[derive(Clone)]
+struct Servers {
+    /// The one that answered last comes first.
+    hosts: Vec<Arc<str>>,
+    connector: Connector,
+}
+
+/// A proxy that runs until it is [shut down](Proxy::shut_down).
+pub struct Proxy {
+    shared: Arc<Shared>,
+    port: u16,
+}
+
+impl Proxy {
+    /// Listens at once; applications wait until the credential is there.
+    pub async fn start(mut settings: Settings, metrics: Metrics) -> Result<Self, Error> {
+        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.listen_port)).await;
+        let failed = |err| Error::Listen(settings.listen_port, err);
+        let listener = bound.map_err(failed)?;
+        let port = listener.local_addr().map_err(failed)?.port();
+        settings.listen_port = port;
+        let mut seed = [0; 32];
+        let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut seed);
+        let shared = Arc::new(Shared {
+            topology: Topology::new(port),
+            settings,
+            metrics,
+            generations: Generations::default(),
+            keys: KeyCache::default(),
+            seed,
+            closing: CancellationToken::new(),
+            end: CancellationToken::new(),
+            affinity: Mutex::default(),
+            servers: Mutex::new(Servers {
+                hosts: Vec::new(),
+                connector: Connector::Plain,
+            }),
+            tasks: TaskTracker::new(),
+        });
+        shared.follow();
+        shared.listen(listener, None);
+        Ok(Self { shared, port })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether the newest credential logs in at a server.
+    pub async fn is_ready(&self) -> bool {
+        let Some(newest) = self.shared.generations.newest() else {
+            return false;
+        };
+        let attempt = async {
+            let mut upstream = self.shared.open(None).await.ok()?;
+            upstream.log_in(&newest, &self.shared.keys).await.ok()?.ok()
+        };
+        let attempt = tokio::time::timeout(Duration::from_secs(5), attempt).await;
+        matches!(attempt, Ok(Some(()))) && !self.shared.closing.is_cancelled()
+    }
+
+    /// Takes no new connections, lets transactions end, and closes.
+    pub async fn shut_down(self) {
+        self.shared.closing.cancel();
+        self.shared.tasks.close();
+        let drained = tokio::time::timeout(self.shared.settings.drain, self.shared.tasks.wait());
+        if drained.await.is_err() {
+            self.shared.end.cancel();
+            self.shared.tasks.wait().await;
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.closing.cancel();
+        self.shared.end.cancel();
+    }
+}
+
+impl Shared {
+    pub(crate) fn affinity(&self) -> MutexGuard<'_, Affinity> {
+        lock(&self.affinity)
+    }
+
+    /// Connects to `member`, or to whichever server answers first in the URI's order.
+    pub(crate) async fn open(
+        &self,
+        member: Option<&Arc<str>>,
+    ) -> Result<Upstream, crate::upstream::Error> {
+        let Servers { hosts, connector } = lock(&self.servers).clone();
+        if let Some(member) = member {
+            return Upstream::open(member, &connector, &self.metrics).await;
+        }
+        let none = io::Error::new(io::ErrorKind::NotConnected, "there is no credential yet");
+        let mut failure = crate::upstream::Error::Broken(none);
+        for host in &hosts {
+            match Upstream::open(host, &connector, &self.metrics).await {
+                Ok(upstream) => {
+                    self.prefer(host);
+                    return Ok(upstream);
+                }
+                Err(err) => failure = err,
+            }
+        }
+        Err(failure)
+    }
+
+    fn prefer(&self, host: &Arc<str>) {
+        let mut servers = lock(&self.servers);
+        if let Some(place) = servers.hosts.iter().position(|known| known == host) {
+            servers.hosts.rotate_left(place);
+        }
+    }
+
+    /// Listens for members that are not known yet, before a driver hears of them.
+    pub(crate) fn learn(self: &Arc<Self>, members: &[String]) {
+        match self.topology.bind(members) {
+            Ok(bound) => {
+                for (member, listener) in bound {
+                    self.listen(listener, Some(member));
+                }
+            }
+            Err(err) => tracing::warn!(error = %err, "no port for a member of the set"),
+        }
+    }
+
+    fn listen(self: &Arc<Self>, listener: TcpListener, member: Option<Arc<str>>) {
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    biased;
+                    () = shared.closing.cancelled() => return,
+                    accepted = listener.accept() => accepted,
+                };
+                match accepted {
+                    Ok((socket, _)) => {
+                        let relay = Relay::new(Arc::clone(&shared), socket, member.clone());
+                        shared.tasks.spawn(relay.run());
+                    }
+                    // Out of descriptors, for example: that passes.
+                    Err(err) => {
+                        tracing::warn!(error = %err, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            }
+        });
+    }
+
+    fn follow(self: &Arc<Self>) {
+        let authority = self.settings.authority.clone();
+        let validate = move |uri: &SecretString| {
+            let credential = Credential::parse(uri)?;
+            let connector = Connector::new(credential.has_tls, authority.as_deref())?;
+            Ok::<_, Unusable>((credential, connector))
+        };
+        let options = self.settings.follow.clone();
+        let (follower, mut watch) = follow(&self.settings.credential, options, validate);
+        self.tasks.spawn(follower.run(self.end.clone()));
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            loop {
+                let next = tokio::select! {
+                    biased;
+                    () = shared.closing.cancelled() => return,
+                    next = watch.next() => next,
+                };
+                let Ok(version) = next else { return };
+                let (credential, connector) = &version.value;
+                shared.install(credential, connector.clone());
+            }
+        });
+    }
+
+    fn install(&self, credential: &Credential, connector: Connector) {
+        let hosts = credential.hosts.iter().map(|host| Arc::from(host.as_str()));
+        *lock(&self.servers) = Servers {
+            hosts: hosts.collect(),
+            connector,
+        };
+        self.generations.install(credential);
+        if let Some(newest) = self.generations.newest() {
+            let number = i64::try_from(newest.number).unwrap_or(i64::MAX);
+            self.metrics.generation.set(number);
+            tracing::info!(
+                generation = newest.number,
+                login = newest.login,
+                "credential loaded"
+            );
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,7 @@
+//! The proxy between the Rust driver and real mongods.
+
+mod load;
+mod protocol;
+mod rotation;
+mod stage;
+mod topology;

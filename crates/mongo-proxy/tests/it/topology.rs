@@ -1,0 +1,53 @@
+//! Drivers see the deployment as it is, at loopback.
+
+use anyhow::{Context, Result};
+use mongodb::bson::{Document, doc};
+use testkit::mongod::{Shape, run};
+
+use crate::stage::{DATABASE, Stage};
+
+#[tokio::test]
+async fn a_set_is_found_from_one_address_and_only_at_loopback() -> Result<()> {
+    let stage = Stage::start(Shape::Set(3)).await?;
+    let members: Vec<_> = stage.servers.ports().collect();
+    for options in ["", "?replicaSet=rs0", "?directConnection=true"] {
+        let client = stage.client_with(options).await?;
+        let hello = run(&client, "admin", doc! { "hello": 1 }).await?;
+        let hosts = hello.get_array("hosts")?;
+        assert_eq!(hosts.len(), 3);
+        for host in hosts {
+            let host = host.as_str().context("no text")?;
+            let (ip, port) = host.rsplit_once(':').context("no port")?;
+            assert_eq!(ip, "127.0.0.1");
+            assert!(!members.contains(&port.parse()?), "{host}");
+        }
+        assert!(
+            hosts
+                .iter()
+                .any(|host| host.as_str() == hello.get_str("me").ok())
+        );
+    }
+    let client = stage.client_with("?readPreference=secondary").await?;
+    let answer = run(&client, DATABASE, doc! { "hello": 1 }).await?;
+    assert!(answer.get_bool("isWritablePrimary").is_ok());
+    let orders = client.database(DATABASE).collection::<Document>("orders");
+    orders.insert_one(doc! { "n": 1 }).await?;
+    orders.find_one(doc! {}).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_standalone_stays_one() -> Result<()> {
+    let stage = Stage::start(Shape::Standalone).await?;
+    let client = stage.client().await?;
+    let orders = client.database(DATABASE).collection::<Document>("orders");
+    orders.insert_one(doc! { "n": 1 }).await?;
+    assert!(orders.find_one(doc! { "n": 1 }).await?.is_some());
+    let err = orders
+        .watch()
+        .await
+        .err()
+        .context("a stream from a standalone")?;
+    assert!(err.to_string().contains("40573"), "{err}");
+    Ok(())
+}
