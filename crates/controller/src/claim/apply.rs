@@ -454,6 +454,8 @@ fn made_again(step: &ServerStep) -> Option<String> {
         ServerStep::CreateLogin { login, .. } => Some(format!("login {login}")),
         ServerStep::JoinOwner { login, .. } => Some(format!("membership of {login}")),
         ServerStep::AssumeOwner { login, .. } => Some(format!("role setting of {login}")),
+        ServerStep::GrantRoles { login, .. } => Some(format!("missing roles of {login}")),
+        ServerStep::RevokeRoles { login, .. } => Some(format!("roles too many of {login}")),
         ServerStep::CreateDatabase { database } => Some(format!("database {database}")),
         _ => None,
     }
