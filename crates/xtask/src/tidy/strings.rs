@@ -25,6 +25,8 @@ const RULES: [Rule; 4] = [
             "crates/postgres/src/connect.rs",
             "crates/mongo/src/connect.rs",
             "crates/mongo/src/users.rs",
+            "crates/mongo-proxy/src/credential",
+            "crates/mongo-proxy/src/scram/keys.rs",
             "crates/controller/src/publish.rs",
             "crates/dbproxy/src/dsn.rs",
             "crates/dbproxy/src/login.rs",
@@ -64,6 +66,7 @@ const RULES: [Rule; 4] = [
         allowed: &[
             "crates/postgres/",
             "crates/dbproxy/src/pgbouncer/console.rs",
+            "crates/dbproxy/src/pgbouncer/held.rs",
             "crates/hotload/examples/",
             "crates/testkit/",
             "crates/xtask/",
