@@ -9,6 +9,7 @@ use super::{End, Relay, while_there};
 use crate::answers;
 use crate::command::{Class, Command, Outcome};
 use crate::credential::Generation;
+use crate::metrics::Counted;
 use crate::upstream::Refused;
 use crate::wire::{Frame, Message};
 
@@ -135,6 +136,7 @@ impl Relay {
     ) -> Result<Result<(), Refused>, End> {
         let deadline = Instant::now() + self.shared.settings.hold_timeout;
         let shared = Arc::clone(&self.shared);
+        let mut held = None;
         loop {
             let mut changes = shared.generations.subscribe();
             let upstream = self.upstreams.get_mut(place).ok_or(End::Gone)?;
@@ -147,6 +149,7 @@ impl Relay {
             if !is_newest || left.is_zero() {
                 return Ok(Err(Refused));
             }
+            held.get_or_insert_with(|| Counted::on(&shared.metrics.held));
             let waiting = tokio::time::timeout(left.min(super::routes::RETRY), changes.changed());
             let _ = while_there(&mut self.client, waiting).await?;
         }

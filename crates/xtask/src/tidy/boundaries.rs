@@ -11,7 +11,7 @@ use super::Complaint;
 const UNSHIPPED: [&str; 3] = ["db-controller-testkit", "xtask", "db-controller-tests"];
 
 /// A crate and direct dependencies that it must not have.
-const FORBIDDEN: [(&str, &[&str]); 10] = [
+const FORBIDDEN: [(&str, &[&str]); 11] = [
     (
         "db-controller-api",
         &["tokio", "sqlx", "mongodb", "reqwest"],
@@ -48,6 +48,18 @@ const FORBIDDEN: [(&str, &[&str]); 10] = [
         &[
             "kube",
             "k8s-openapi",
+            "db-controller-api",
+            "db-controller-engine",
+            "db-controller-core",
+        ],
+    ),
+    (
+        "db-controller-mongo-proxy",
+        &[
+            "kube",
+            "k8s-openapi",
+            "sqlx",
+            "mongodb",
             "db-controller-api",
             "db-controller-engine",
             "db-controller-core",
