@@ -29,6 +29,22 @@ struct Passwords {
 }
 
 impl Generation {
+    fn new(number: u64, credential: &Credential, version: u64) -> Self {
+        let passwords = Passwords {
+            current: credential.password.clone(),
+            previous: None,
+            version,
+            retired: None,
+        };
+        Self {
+            number,
+            login: credential.login.clone(),
+            auth_source: credential.auth_source.clone(),
+            passwords: Mutex::new(passwords),
+            gates: Mutex::default(),
+        }
+    }
+
     /// The password, the one before it, and the version of both.
     pub(crate) fn passwords(&self) -> (SecretString, Option<SecretString>, u64) {
         let passwords = lock(&self.passwords);
@@ -91,23 +107,11 @@ impl Generations {
             let older = std::mem::replace(&mut kept.older, before);
             kept.newest = older.filter(|older| older.is_of(credential));
         }
-        match &kept.newest {
-            Some(generation) => renew(&mut lock(&generation.passwords), credential, version),
-            None => {
-                kept.made += 1;
-                kept.newest = Some(Arc::new(Generation {
-                    number: kept.made,
-                    login: credential.login.clone(),
-                    auth_source: credential.auth_source.clone(),
-                    passwords: Mutex::new(Passwords {
-                        current: credential.password.clone(),
-                        previous: None,
-                        version,
-                        retired: None,
-                    }),
-                    gates: Mutex::default(),
-                }));
-            }
+        if let Some(generation) = &kept.newest {
+            renew(&mut lock(&generation.passwords), credential, version);
+        } else {
+            kept.made += 1;
+            kept.newest = Some(Arc::new(Generation::new(kept.made, credential, version)));
         }
         kept.changed = Some(Instant::now());
         drop(kept);

@@ -7,7 +7,7 @@ use super::{End, Relay, while_there};
 use crate::command::Outcome;
 use crate::hello;
 use crate::scram::Mechanism;
-use crate::wire::{EXHAUST_ALLOWED, Error, Frame, Message, Query, encode_message, encode_reply};
+use crate::wire::{EXHAUST_ALLOWED, Frame, Message, Query, encode_message, encode_reply};
 
 /// What of a driver's request the proxy answers itself.
 struct Asked {
@@ -103,7 +103,7 @@ impl Relay {
         if let Some(login) = login {
             let answer = self.welcome("saslStart", login).await;
             // A refusal shows when the driver logs in without speculating.
-            if Outcome::of(&answer).map_err(Error::from)?.code.is_none() {
+            if Outcome::of(&answer)?.code.is_none() {
                 let answer = speculative(&answer);
                 reply.append(cstr!("speculativeAuthenticate"), answer);
             }

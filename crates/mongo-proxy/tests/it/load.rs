@@ -1,8 +1,8 @@
 //! An application at work: everything that is bound to a login in some way, without pause.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -21,6 +21,17 @@ struct State {
     is_over: AtomicBool,
     done: [AtomicU64; KINDS],
     failures: Mutex<Vec<String>>,
+}
+
+impl State {
+    fn failures(&self) -> MutexGuard<'_, Vec<String>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "kinds are the constants below")]
+    fn done(&self, kind: usize) -> &AtomicU64 {
+        &self.done[kind]
+    }
 }
 
 const KINDS: usize = 6;
@@ -52,37 +63,33 @@ impl Load {
         }
         let inserted: Collection<Document> = client.database(DATABASE).collection("inserted");
         let stream = inserted.watch().await?;
-        let state = Arc::new(State::default());
+        let shared = Arc::new(State::default());
         let mut tasks = JoinSet::new();
         let port = stage.proxy.port();
         for _ in 0..2 {
-            repeat(&mut tasks, &state, &client, POINTS, point);
-            repeat(&mut tasks, &state, &client, CURSORS, cursor);
+            repeat(&mut tasks, &shared, &client, POINTS, point);
+            repeat(&mut tasks, &shared, &client, CURSORS, cursor);
         }
-        repeat(&mut tasks, &state, &client, TRANSACTIONS, transaction);
-        repeat(&mut tasks, &state, &client, INSERTS, insert);
-        repeat(&mut tasks, &state, &client, CLIENTS, move |_| {
+        repeat(&mut tasks, &shared, &client, TRANSACTIONS, transaction);
+        repeat(&mut tasks, &shared, &client, INSERTS, insert);
+        repeat(&mut tasks, &shared, &client, CLIENTS, move |_| {
             newcomer(port).boxed()
         });
-        let watching = Arc::clone(&state);
+        let watching = Arc::clone(&shared);
         tasks.spawn(async move {
             let mut stream = stream;
             while let Some(event) = stream.next().await {
                 match event {
-                    Ok(_) => drop(watching.done[STREAM].fetch_add(1, Ordering::SeqCst)),
+                    Ok(_) => drop(watching.done(STREAM).fetch_add(1, Ordering::SeqCst)),
                     Err(err) => {
-                        watching
-                            .failures
-                            .lock()
-                            .unwrap()
-                            .push(format!("stream: {err}"));
+                        watching.failures().push(format!("stream: {err}"));
                         return;
                     }
                 }
             }
         });
         Ok(Self {
-            state,
+            state: shared,
             tasks,
             client,
         })
@@ -93,7 +100,7 @@ impl Load {
         let before = self.done();
         wait_for("the load to go on", async || {
             let done = self.done();
-            let failures = self.state.failures.lock().unwrap().len();
+            let failures = self.state.failures().len();
             let go_on = before
                 .iter()
                 .zip(done)
@@ -104,14 +111,14 @@ impl Load {
     }
 
     fn done(&self) -> [u64; KINDS] {
-        std::array::from_fn(|kind| self.state.done[kind].load(Ordering::SeqCst))
+        std::array::from_fn(|kind| self.state.done(kind).load(Ordering::SeqCst))
     }
 
     /// What went wrong, after looking whether all that was acknowledged is there.
     pub(crate) async fn finish(mut self) -> Result<Vec<String>> {
         self.state.is_over.store(true, Ordering::SeqCst);
         let database = self.client.database(DATABASE);
-        let inserts = || self.state.done[INSERTS].load(Ordering::SeqCst);
+        let inserts = || self.state.done(INSERTS).load(Ordering::SeqCst);
         // The stream goes on until it has told of every insert.
         wait_for("the load to end", async || {
             while let Some(ended) = self.tasks.try_join_next() {
@@ -120,12 +127,12 @@ impl Load {
             Ok((self.tasks.len() <= 1).then_some(()))
         })
         .await?;
-        let failures = self.state.failures.lock().unwrap().clone();
+        let failures = self.state.failures().clone();
         if !failures.is_empty() {
             return Ok(failures);
         }
         wait_for("all events", async || {
-            let events = self.state.done[STREAM].load(Ordering::SeqCst);
+            let events = self.state.done(STREAM).load(Ordering::SeqCst);
             ensure!(events >= inserts(), "{events} of {}", inserts());
             Ok(Some(()))
         })
@@ -136,7 +143,7 @@ impl Load {
                 .find_one(doc! { "_id": name })
                 .await?
                 .context("no counter")?;
-            let acknowledged = self.state.done[kind].load(Ordering::SeqCst);
+            let acknowledged = self.state.done(kind).load(Ordering::SeqCst);
             assert_eq!(
                 stored.get_i64("count")?,
                 i64::try_from(acknowledged)?,
@@ -160,9 +167,9 @@ fn repeat(
     tasks.spawn(async move {
         while !state.is_over.load(Ordering::SeqCst) {
             match work(client.clone()).await {
-                Ok(()) => drop(state.done[kind].fetch_add(1, Ordering::SeqCst)),
+                Ok(()) => drop(state.done(kind).fetch_add(1, Ordering::SeqCst)),
                 Err(err) => {
-                    let mut failures = state.failures.lock().unwrap();
+                    let mut failures = state.failures();
                     failures.push(format!("kind {kind}: {err:#}"));
                     return;
                 }
