@@ -49,17 +49,27 @@ pub fn reachable(folder: &Path) -> PathBuf {
     Path::new("/var/tmp/db-controller-testbed").join(below)
 }
 
-/// Builds and fetches all there is.
-pub fn prepare_all() -> Result<()> {
+/// Builds and fetches the servers that a demonstration needs.
+pub fn prepare_servers() -> Result<()> {
     control_plane::binaries()?;
     for major in postgres::MAJORS {
         postgres::binaries(major)?;
     }
+    Ok(())
+}
+
+/// Builds and fetches all there is.
+pub fn prepare_all() -> Result<()> {
+    prepare_servers()?;
     helm::binary()?;
     mongod::binary()?;
     pgbouncer::program()?;
     for language in clients::Language::ALL {
         language.client()?;
+    }
+    if node::obstacle().is_none() {
+        node::programs()?;
+        node::install_clients()?;
     }
     Ok(())
 }

@@ -18,7 +18,6 @@ use testkit::postgres::{Dsn, PostgresServer};
 use testkit::process::Lifetime;
 
 use crate::local::{self, Detached};
-use crate::setup;
 use crate::signals::interrupted;
 
 const NAMESPACE: &str = "db-controller";
@@ -44,7 +43,7 @@ pub(crate) async fn run() -> Result<()> {
             process.name()
         );
     }
-    setup::run().await?;
+    tokio::task::spawn_blocking(testkit::assets::prepare_servers).await??;
     let environment = tokio::select! {
         biased;
         interrupted = interrupted() => {
