@@ -10,6 +10,7 @@ use std::{
 };
 
 use api::{claim::DatabaseClaim, role_claim::DbRoleClaim};
+use engine::address::Engine;
 use futures::{StreamExt, future::join_all, pin_mut};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -74,11 +75,14 @@ impl Directory {
         self.leaving.whole.cancelled().await;
     }
 
-    /// The Secret that the claim or role claim of that name publishes; the role claim's wins.
-    pub fn secret_of(&self, namespace: &str, claim: &str) -> Option<String> {
+    /// The Secret that the claim or role claim of that name publishes, and what it leads to; the
+    /// role claim wins.
+    pub fn published(&self, namespace: &str, claim: &str) -> Option<(String, Engine)> {
         let key = (namespace.to_owned(), claim.to_owned());
-        self.publishers()
-            .find_map(|table| table.read().get(&key).map(|row| row.secret.clone()))
+        self.publishers().find_map(|table| {
+            let rows = table.read();
+            rows.get(&key).map(|row| (row.secret.clone(), row.engine))
+        })
     }
 
     /// The claim or role claim of that class which publishes the Secret; the role claim wins.
@@ -117,23 +121,25 @@ type Key = (String, String);
 struct Published {
     secret: String,
     class: String,
-}
-
-impl Published {
-    fn new(secret: &str, class: &str) -> Self {
-        Self {
-            secret: secret.to_owned(),
-            class: class.to_owned(),
-        }
-    }
+    engine: Engine,
 }
 
 fn of_role_claim(claim: &DbRoleClaim) -> Published {
-    Published::new(claim.secret_name(), claim.class())
+    Published {
+        secret: claim.secret_name().to_owned(),
+        class: claim.class().to_owned(),
+        // A role claim says nothing of it.
+        engine: Engine::Postgres,
+    }
 }
 
 fn of_claim(claim: &DatabaseClaim) -> Published {
-    Published::new(claim.secret_name(), claim.class())
+    let type_ = claim.spec.type_.as_deref().unwrap_or_default();
+    Published {
+        secret: claim.secret_name().to_owned(),
+        class: claim.class().to_owned(),
+        engine: Engine::of_type(type_).unwrap_or(Engine::Postgres),
+    }
 }
 
 fn leaving(namespace: &PartialObjectMeta<Namespace>) -> Option<()> {
@@ -246,13 +252,17 @@ mod tests {
     fn row_53_the_role_claim_wins_and_its_own_name_is_the_default() {
         let claims = [claim("shop", "orders-dsn")];
         let only_claims = directory(&claims, &[]);
-        let secret = only_claims.secret_of("store", "shop");
-        assert_eq!(secret.as_deref(), Some("orders-dsn"));
-        assert_eq!(only_claims.secret_of("store", "other"), None);
-        assert_eq!(only_claims.secret_of("elsewhere", "shop"), None);
-        for (wished, secret) in [(None, "shop"), (Some(""), "shop"), (Some("clerk"), "clerk")] {
+        let secret = |directory: &Directory, namespace, claim| {
+            let published = directory.published(namespace, claim);
+            published.map(|(secret, _)| secret)
+        };
+        let found = secret(&only_claims, "store", "shop");
+        assert_eq!(found.as_deref(), Some("orders-dsn"));
+        assert_eq!(secret(&only_claims, "store", "other"), None);
+        assert_eq!(secret(&only_claims, "elsewhere", "shop"), None);
+        for (wished, name) in [(None, "shop"), (Some(""), "shop"), (Some("clerk"), "clerk")] {
             let both = directory(&claims, &[role_claim("shop", wished)]);
-            assert_eq!(both.secret_of("store", "shop").as_deref(), Some(secret));
+            assert_eq!(secret(&both, "store", "shop").as_deref(), Some(name));
         }
     }
 

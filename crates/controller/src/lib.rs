@@ -28,5 +28,6 @@ pub mod watch;
 
 pub use context::Settings;
 pub use directory::Directory;
+pub use engine::address::Engine;
 pub use run::{MetricsAccess, Options, run};
 pub use serve::Gate;

@@ -13,7 +13,7 @@ use webhook::{
         store::Registrations,
         upkeep::{Own, Source},
     },
-    known::{Known, Published},
+    known::{Engine, Known, Published},
     metrics::Reviews,
     serve::{self, Webhook},
     settings::{self, Form, Settings, UnknownClaim},
@@ -218,8 +218,12 @@ struct Claims {
 
 impl Known for Claims {
     fn published(&self, ns: &str, claim: &str) -> Option<Published> {
-        let secret = self.directory.secret_of(ns, claim)?;
-        Some(Published { secret })
+        let (secret, engine) = self.directory.published(ns, claim)?;
+        let engine = match engine {
+            controller::Engine::Postgres => Engine::Postgres,
+            controller::Engine::Mongo => Engine::Mongo,
+        };
+        Some(Published { secret, engine })
     }
 
     fn claim_of(&self, ns: &str, secret: &str) -> Option<String> {

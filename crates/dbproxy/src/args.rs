@@ -21,6 +21,9 @@ pub struct Args {
     /// The file with the DSN.
     #[arg(long, env = "DBPROXY_CREDENTIAL")]
     pub dbc: PathBuf,
+    /// What the database speaks: postgres, by PgBouncer, or mongodb.
+    #[arg(long, env = "DBPROXY_ENGINE", value_enum, default_value_t)]
+    pub engine: Engine,
     /// Where clients connect, such as localhost:5432; loopback only. Both loopback addresses and
     /// the port of DBPROXY_PORT if not given.
     #[arg(long)]
@@ -29,8 +32,9 @@ pub struct Args {
     /// password, and holds the certificate too.
     #[arg(long, default_value = "/var/run/dbproxy/pgbouncer.ini")]
     pub pbc: PathBuf,
-    #[arg(long, env = "DBPROXY_PORT", default_value_t = 5432)]
-    pub port: u16,
+    /// 5432 if not given, for MongoDB 27017.
+    #[arg(long, env = "DBPROXY_PORT")]
+    pub port: Option<u16>,
     /// transaction or session.
     #[arg(long, env = "DBPROXY_POOL_MODE", default_value_t)]
     pub pool_mode: PoolMode,
@@ -64,6 +68,13 @@ pub struct Args {
     pub pgbouncer_reload_script: Option<String>,
 }
 
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Engine {
+    #[default]
+    Postgres,
+    Mongodb,
+}
+
 impl Args {
     /// The process's own arguments.
     pub fn from_env() -> Self {
@@ -73,7 +84,11 @@ impl Args {
     /// Addresses and port for clients.
     pub(crate) fn listen(&self) -> anyhow::Result<(Listen, u16)> {
         let Some(addr) = &self.addr else {
-            return Ok((Listen::default(), self.port));
+            let usual = match self.engine {
+                Engine::Postgres => 5432,
+                Engine::Mongodb => 27017,
+            };
+            return Ok((Listen::default(), self.port.unwrap_or(usual)));
         };
         let (host, port) = addr
             .rsplit_once(':')

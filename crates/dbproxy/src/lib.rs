@@ -5,6 +5,8 @@
 //! credential that was found is used, and [`pgbouncer`]'s `ini` what the configuration is. The
 //! others do what was decided. No Kubernetes: files in, a loopback port out.
 //!
+//! For MongoDB there is no such program: there [`mongo`] runs the workspace's own proxy instead.
+//!
 //! A client never needs a password, so nothing but loopback (or a socket in the pod) is listened on.
 
 pub mod credentials;
@@ -17,6 +19,7 @@ mod health;
 mod keeper;
 mod login;
 mod metrics;
+mod mongo;
 mod private;
 mod run;
 mod serve;

@@ -5,18 +5,19 @@ use std::{pin::pin, time::SystemTime};
 use anyhow::Context;
 use hotload::follow::{self, follow};
 use program::{listen, logs, signals};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Args;
+use crate::args::{Args, Engine};
 use crate::certificate::Certificate;
 use crate::dsn::Upstream;
-use crate::health;
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::pgbouncer::{Console, Drained, Settings, Supervisor, Tls, prepared_statements};
 use crate::serve::{Shared, serve};
+use crate::{health, mongo};
 
 /// How dbproxy ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +30,20 @@ pub enum Ended {
 
 /// Runs until SIGTERM or SIGINT, then drains. Errors: what only other arguments can mend.
 pub async fn run(args: Args) -> anyhow::Result<Ended> {
-    logs::start(args.zap.format(), args.level(), &["dbproxy", "hotload"]);
+    let ours = ["dbproxy", "hotload", "mongo_proxy"];
+    logs::start(args.zap.format(), args.level(), &ours);
     args.warn_of_ignored();
-    let (listen, port) = args.listen()?;
     let token = CancellationToken::new();
     signals::cancel_on_signal(token.clone()).context("signals can't be caught")?;
+    match args.engine {
+        Engine::Postgres => postgres(args, token).await,
+        Engine::Mongodb => mongo::run(args, token).await,
+    }
+}
 
+/// A PgBouncer and everything around it.
+async fn postgres(args: Args, token: CancellationToken) -> anyhow::Result<Ended> {
+    let (listen, port) = args.listen()?;
     let metrics = Metrics::new()?;
     let (pid_sender, pid) = watch::channel(None);
     let console = Console {
@@ -84,9 +93,7 @@ pub async fn run(args: Args) -> anyhow::Result<Ended> {
     // Probes and metrics are served to the very end, so they have a token of their own.
     let very_end = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let port = args.health_port;
-    let listener = listen::everywhere(port).await;
-    let listener = listener.with_context(|| format!("port {port} of the probes can't be bound"))?;
+    let listener = probes(&args).await?;
     tasks.spawn(serve(listener, shared, very_end.clone()));
     let (follower, file) = follow(&args.dbc, follow::Options::default(), Upstream::parse);
     let stop = token.clone();
@@ -103,6 +110,13 @@ pub async fn run(args: Args) -> anyhow::Result<Ended> {
         Drained::Whole => Ended::Drained,
         Drained::Cut => Ended::Cut,
     })
+}
+
+/// The port of probes and metrics.
+pub(crate) async fn probes(args: &Args) -> anyhow::Result<TcpListener> {
+    let port = args.health_port;
+    let listener = listen::everywhere(port).await;
+    listener.with_context(|| format!("port {port} of the probes can't be bound"))
 }
 
 /// Until PgBouncer is drained; a task that ends before that was asked for is an error.

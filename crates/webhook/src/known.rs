@@ -23,4 +23,12 @@ pub trait Known: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     pub secret: String,
+    pub engine: Engine,
+}
+
+/// What the claim's database speaks, and so which proxy a pod gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Postgres,
+    Mongo,
 }

@@ -18,7 +18,7 @@ pub(crate) use patch::entries;
 pub use refusal::Refusal;
 
 use crate::{
-    known::Known,
+    known::{Engine, Known, Published},
     settings::{Settings, UnknownClaim},
 };
 
@@ -63,13 +63,13 @@ pub fn mutate(
         });
     };
     let tuned = tune::tuned(pod, &wish, settings, &mut warnings)?;
-    let secret = secret(ns, wish.claim, settings.unknown_claim, known, &mut warnings)?;
+    let published = published(ns, wish.claim, settings.unknown_claim, known, &mut warnings)?;
     let mut sidecars = Vec::new();
     if wish.dbproxy {
-        sidecars.push(build::dbproxy(&tuned, &secret));
+        sidecars.push(build::dbproxy(&tuned, &published));
     }
     if let Some(config) = wish.dsnexec_config {
-        sidecars.push(build::dsnexec(&tuned, &secret, config));
+        sidecars.push(build::dsnexec(&tuned, &published.secret, config));
     }
     conflicts::check(pod, &sidecars)?;
     Ok(Change {
@@ -78,16 +78,16 @@ pub fn mutate(
     })
 }
 
-/// The Secret that the claim publishes.
-fn secret(
+/// What the claim publishes.
+fn published(
     ns: &str,
     claim: &str,
     unknown_claim: UnknownClaim,
     known: &dyn Known,
     warnings: &mut Vec<String>,
-) -> Result<String, Refusal> {
+) -> Result<Published, Refusal> {
     if let Some(published) = known.published(ns, claim) {
-        return Ok(published.secret);
+        return Ok(published);
     }
     match unknown_claim {
         UnknownClaim::Refuse => Err(Refusal::UnknownClaim {
@@ -98,7 +98,10 @@ fn secret(
             warnings.push(format!(
                 "claim {claim} is not known in namespace {ns}: the pod waits for Secret {claim}"
             ));
-            Ok(claim.to_owned())
+            Ok(Published {
+                secret: claim.to_owned(),
+                engine: Engine::Postgres,
+            })
         }
     }
 }

@@ -70,8 +70,8 @@ pub struct Resources {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dbproxy {
     pub common: Common,
-    /// Where the application connects, on loopback.
-    pub port: u16,
+    /// Where the application connects, on loopback; `None` is the engine's usual port.
+    pub port: Option<u16>,
     /// The key of the Secret that is followed.
     pub dsn_key: String,
     pub pool_mode: PoolMode,
@@ -124,7 +124,7 @@ impl Settings {
             run_as: Some(65532),
             dbproxy: Dbproxy {
                 common: Common::new(dbproxy_image, 9127),
-                port: 5432,
+                port: None,
                 dsn_key: api::names::secret_key::URI_DSN.to_owned(),
                 pool_mode: PoolMode::Transaction,
                 pool_size: None,

@@ -1,5 +1,4 @@
-//! A real PgBouncer before a real PostgreSQL: what it makes of our configuration, and the program
-//! dbproxy from outside, as the container that the webhook injects.
+//! A real PgBouncer before a real PostgreSQL, and a real mongod: the program dbproxy from outside, as the container that the webhook injects.
 #![expect(clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 mod configuration;
@@ -7,6 +6,7 @@ mod drain;
 mod exposure;
 mod faults;
 mod languages;
+mod mongo;
 mod proxy;
 mod session;
 mod switches;

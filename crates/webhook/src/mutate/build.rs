@@ -9,13 +9,16 @@ use k8s_openapi::{
 };
 
 use super::{Port, Sidecar, harden};
-use crate::settings::{Common, Dbproxy, Dsnexec, Settings};
+use crate::{
+    known::{Engine, Published},
+    settings::{Common, Dbproxy, Dsnexec, Settings},
+};
 
 const DBPROXY: &str = "dbproxy";
 const DSNEXEC: &str = "dsnexec";
 
 /// The proxy: listens on loopback, follows the Secret, writes its files to memory.
-pub(super) fn dbproxy(settings: &Settings, secret: &str) -> Sidecar {
+pub(super) fn dbproxy(settings: &Settings, published: &Published) -> Sidecar {
     let Dbproxy {
         common,
         port,
@@ -25,8 +28,14 @@ pub(super) fn dbproxy(settings: &Settings, secret: &str) -> Sidecar {
         max_clients,
     } = &settings.dbproxy;
     let pool_mode: &str = pool_mode.into();
+    let (engine, usual_port) = match published.engine {
+        Engine::Postgres => ("postgres", 5432),
+        Engine::Mongo => ("mongodb", 27017),
+    };
+    let port = port.unwrap_or(usual_port);
     let mut env = vec![
         variable("DBPROXY_CREDENTIAL", format!("/dbproxy/{dsn_key}")),
+        variable("DBPROXY_ENGINE", engine.to_owned()),
         variable("DBPROXY_PORT", port.to_string()),
         variable("DBPROXY_POOL_MODE", pool_mode.to_owned()),
     ];
@@ -36,7 +45,7 @@ pub(super) fn dbproxy(settings: &Settings, secret: &str) -> Sidecar {
     Sidecar {
         marker: names::INJECTED_DBPROXY,
         volumes: vec![
-            secret_volume("dbproxydsn", secret),
+            secret_volume("dbproxydsn", &published.secret),
             memory_volume("dbproxy-run"),
         ],
         container: Container {
@@ -48,7 +57,7 @@ pub(super) fn dbproxy(settings: &Settings, secret: &str) -> Sidecar {
             ..harden::container(DBPROXY, common, settings.run_as, settings.probes)
         },
         ports: vec![
-            moved_by(*port, names::TUNE_DBPROXY, "port"),
+            moved_by(port, names::TUNE_DBPROXY, "port"),
             moved_by(common.health_port, names::TUNE_DBPROXY, "health-port"),
         ],
     }

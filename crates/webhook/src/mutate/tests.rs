@@ -5,17 +5,23 @@ use serde_json::{Value, json};
 
 use super::{Refusal, mutate};
 use crate::{
-    known::{Known, Published},
+    known::{Engine, Known, Published},
     settings::{Form, Settings, UnknownClaim},
 };
 
-/// One namespace `store` with one claim `shop`, whose Secret is `orders-dsn`.
+/// One namespace `store` with a claim `shop` on PostgreSQL and a claim `desktop` on MongoDB, whose
+/// Secret is `orders-dsn`.
 pub(super) struct Store;
 
 impl Known for Store {
     fn published(&self, ns: &str, claim: &str) -> Option<Published> {
+        let engine = match claim {
+            "shop" => Engine::Postgres,
+            "desktop" => Engine::Mongo,
+            _ => return None,
+        };
         let secret = "orders-dsn".to_owned();
-        ((ns, claim) == ("store", "shop")).then_some(Published { secret })
+        (ns == "store").then_some(Published { secret, engine })
     }
 
     fn claim_of(&self, ns: &str, secret: &str) -> Option<String> {
@@ -118,6 +124,24 @@ fn row_53_both_sidecars_come_with_the_names_of_the_original() {
     assert_eq!(dsnexec["volumeMounts"][0]["mountPath"], "/var/run/db-dsn");
     assert_eq!(dsnexec["volumeMounts"][1]["mountPath"], "/var/run/dsn-exec");
     assert_eq!(dsnexec["env"][0]["value"], "/var/run/db-dsn/uri_dsn.txt");
+}
+
+#[test]
+fn the_proxy_is_that_of_the_claims_engine() {
+    for (claim, engine, port) in [
+        ("shop", "postgres", "5432"),
+        ("desktop", "mongodb", "27017"),
+    ] {
+        let change = json!({"metadata": {"labels": {ours("claim"): claim}}});
+        let pod = mutated(&change, Form::Plain);
+        let env = pod["spec"]["containers"][1]["env"].as_array().unwrap();
+        for (name, value) in [("DBPROXY_ENGINE", engine), ("DBPROXY_PORT", port)] {
+            assert!(
+                env.contains(&json!({"name": name, "value": value})),
+                "{env:?}"
+            );
+        }
+    }
 }
 
 #[test]

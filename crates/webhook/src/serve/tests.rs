@@ -15,7 +15,7 @@ use tower::ServiceExt;
 
 use super::{BODY_LIMIT, Webhook, router};
 use crate::{
-    known::{Known, Published},
+    known::{Engine, Known, Published},
     metrics::Reviews,
     settings::Settings,
 };
@@ -28,7 +28,10 @@ struct Store;
 impl Known for Store {
     fn published(&self, _ns: &str, claim: &str) -> Option<Published> {
         let secret = "orders-dsn".to_owned();
-        (claim == "shop").then_some(Published { secret })
+        (claim == "shop").then_some(Published {
+            secret,
+            engine: Engine::Postgres,
+        })
     }
 
     fn claim_of(&self, _ns: &str, _secret: &str) -> Option<String> {

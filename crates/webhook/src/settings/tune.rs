@@ -31,7 +31,7 @@ impl Dbproxy {
     /// Takes one setting of the proxy; `key` is what follows `dbproxy-` in the annotation.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), Error> {
         match key {
-            "port" => self.port = port(value)?,
+            "port" => self.port = Some(port(value)?),
             "dsn-key" => self.dsn_key = dsn_key(value)?,
             "pool-mode" => self.pool_mode = parsed(value, MODE)?,
             "pool-size" => self.pool_size = Some(count(value)?),

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use webhook::certificate::{Leaf, Presented};
-use webhook::known::{Known, Published};
+use webhook::known::{Engine, Known, Published};
 use webhook::metrics::Reviews;
 use webhook::serve::{self, Webhook, router};
 use webhook::settings::Settings;
@@ -22,7 +22,10 @@ struct Store;
 impl Known for Store {
     fn published(&self, _ns: &str, claim: &str) -> Option<Published> {
         let secret = "orders-dsn".to_owned();
-        (claim == "shop").then_some(Published { secret })
+        (claim == "shop").then_some(Published {
+            secret,
+            engine: Engine::Postgres,
+        })
     }
 
     fn claim_of(&self, _ns: &str, _secret: &str) -> Option<String> {

@@ -1,0 +1,91 @@
+//! Runs the proxy for MongoDB: probes and metrics beside it, and its end at a signal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use mongo_proxy::{Metrics, Proxy, Settings};
+use prometheus::{Registry, TextEncoder};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Args;
+use crate::run::{Ended, probes};
+
+/// Beside the URI in the mounted Secret, where the server's certificate is none of the system's.
+const AUTHORITY: &str = "ca.crt";
+
+/// Between two looks at whether the credential logs in; while it does not, somebody waits.
+const PERIOD: Duration = Duration::from_secs(10);
+const SHORT_PERIOD: Duration = Duration::from_millis(500);
+
+#[derive(Clone)]
+struct Shared {
+    registry: Registry,
+    is_ready: Arc<AtomicBool>,
+}
+
+/// Until the token ends, and then until the connections under way have.
+pub(crate) async fn run(args: Args, token: CancellationToken) -> anyhow::Result<Ended> {
+    let (_, port) = args.listen()?;
+    let shared = Shared {
+        registry: Registry::new(),
+        is_ready: Arc::default(),
+    };
+    let metrics = Metrics::new(&shared.registry)?;
+    let authority = args.dbc.with_file_name(AUTHORITY);
+    let settings = Settings {
+        authority: authority.exists().then_some(authority),
+        drain: args.drain(),
+        ..Settings::new(&args.dbc, port)
+    };
+    let listener = probes(&args).await?;
+    let proxy = Proxy::start(settings, metrics).await?;
+    let router = Router::new()
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(text))
+        .with_state(shared.clone());
+    let served = async { axum::serve(listener, router).await };
+    tokio::select! {
+        biased;
+        () = watch(proxy, &shared.is_ready, token) => Ok(Ended::Drained),
+        // Served to the very end: who drains is asked too.
+        served = served => {
+            served.context("probes and metrics are no longer served")?;
+            anyhow::bail!("probes and metrics are no longer served")
+        }
+    }
+}
+
+/// Asks now and then whether clients are served, and ends the proxy when it is time.
+async fn watch(proxy: Proxy, is_ready: &AtomicBool, token: CancellationToken) {
+    while !token.is_cancelled() {
+        let now = proxy.is_ready().await;
+        if is_ready.swap(now, Ordering::Relaxed) != now {
+            tracing::info!(ready = now, "readiness changed");
+        }
+        let pause = if now { PERIOD } else { SHORT_PERIOD };
+        let _ = tokio::time::timeout(pause, token.cancelled()).await;
+    }
+    is_ready.store(false, Ordering::Relaxed);
+    proxy.shut_down().await;
+}
+
+async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
+    if shared.is_ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ok")
+    } else {
+        let why = "no credential was found yet, or the server does not take it";
+        (StatusCode::SERVICE_UNAVAILABLE, why)
+    }
+}
+
+async fn text(State(shared): State<Shared>) -> Result<String, StatusCode> {
+    let text = TextEncoder::new().encode_to_string(&shared.registry.gather());
+    text.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
