@@ -3,7 +3,7 @@
 //! frozen and doubled. What is counted is printed, so that it can be quoted.
 
 mod application;
-pub(crate) mod faulty;
+mod faulty;
 mod kills;
 mod prober;
 mod restart;

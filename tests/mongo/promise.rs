@@ -5,15 +5,14 @@ use std::time::Duration;
 use anyhow::Result;
 use engine::rotation::Step;
 use mongodb::bson::doc;
-use rand::RngExt;
 use serde_json::json;
 use strum::IntoEnumIterator;
 use testkit::env;
 use testkit::mongod::{Shape, run};
 
 use super::place::{DATABASES, Place, made};
-use crate::promise::faulty::{Fault, Faulty};
 use crate::promise::turnover::{Pace, Subject, Turnover};
+use crate::promise::{Fault, Faulty};
 use crate::support::{Stage, merge};
 
 /// Rotations over all claims before the test is content.
@@ -23,7 +22,7 @@ const ELECTIONS: usize = 3;
 
 /// Longest life of a controller that dies by chance. What it held is free after 15 s only, so a
 /// shorter one would see few rotations.
-const LIFE: u64 = 20_000;
+const LIFE: Duration = Duration::from_secs(20);
 
 /// A claim on each database, one of which retires its previous login soon.
 async fn subjects(stage: &Stage, server: &str) -> Result<Vec<Subject>> {
@@ -56,14 +55,7 @@ async fn row_18_the_published_uri_authenticates_through_a_kill_at_every_step() -
             controller.strike_at(step)?;
             controller.start_after_death().await?;
         }
-        let mut at_random = 0;
-        while turnover.rotations().await? < ROTATIONS {
-            // Not to wait for anything: the instant itself is what is drawn.
-            let life = rand::rng().random_range(0..LIFE);
-            tokio::time::sleep(Duration::from_millis(life)).await;
-            controller.kill_and_start().await?;
-            at_random += 1;
-        }
+        let at_random = controller.die_at_random(&turnover, ROTATIONS, LIFE).await?;
         let tally = turnover.settle().await?;
         let steps = Step::iter().count();
         tally.check(&format!(

@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use engine::rotation::Step;
+use rand::RngExt;
 use testkit::TestEnv;
 use testkit::controller::{ControllerOptions, ControllerProcess};
 use testkit::process::Workdir;
 use testkit::wait::{DEADLINE, wait_for};
+
+use super::turnover::Turnover;
 
 /// What happens at the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,24 @@ impl<'e> Faulty<'e> {
     pub(crate) async fn kill_and_start(&mut self) -> Result<()> {
         self.process.kill().await?;
         self.start_again().await
+    }
+
+    /// Kills one controller after another, each after a life of at most `life`, until there were
+    /// that many rotations. Returns how many died.
+    pub(crate) async fn die_at_random(
+        &mut self,
+        turnover: &Turnover,
+        rotations: u64,
+        life: Duration,
+    ) -> Result<usize> {
+        let mut deaths = 0;
+        while turnover.rotations().await? < rotations {
+            // Not to wait for anything: the instant itself is what is drawn.
+            tokio::time::sleep(life.mul_f64(rand::rng().random())).await;
+            self.kill_and_start().await?;
+            deaths += 1;
+        }
+        Ok(deaths)
     }
 
     async fn start_again(&mut self) -> Result<()> {

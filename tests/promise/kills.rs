@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use engine::rotation::Step;
-use rand::RngExt;
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 use testkit::{TestEnv, env};
@@ -20,7 +19,7 @@ const ROUNDS: usize = 4;
 const ROTATIONS: u64 = 520;
 
 /// Longest life of a controller that dies by chance: a few rotations.
-const LIFE: u64 = 500;
+const LIFE: Duration = Duration::from_millis(500);
 
 /// Claims of both kinds, with the default overlap and with one that retires logins soon.
 pub(super) async fn subjects(env: &TestEnv, stage: &Stage) -> Result<Vec<Subject>> {
@@ -98,14 +97,9 @@ async fn row_18_the_published_dsn_authenticates_through_a_kill_at_every_step() -
             }
         }
         let after_steps = turnover.rotations().await?;
-        let mut at_random = 0;
-        while turnover.rotations().await? < ROTATIONS {
-            // Not to wait for anything: the instant itself is what is drawn.
-            let life = rand::rng().random_range(0..LIFE);
-            tokio::time::sleep(Duration::from_millis(life)).await;
-            controller.kill_and_start().await?;
-            at_random += 1;
-        }
+        let at_random = controller
+            .die_at_random(&turnover, ROTATIONS, LIFE)
+            .await?;
         let tally = turnover.settle().await?;
         let steps = Step::iter().count();
         tally.check(&format!(
