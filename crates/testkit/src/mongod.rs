@@ -59,34 +59,18 @@ impl Servers {
 
     /// Makes the set and its root, through the exception for loopback.
     async fn found(&self) -> Result<()> {
-        let first = client(self.ports().take(1), None, None)?;
-        let admin = first.database("admin");
         if let Shape::Set(_) = self.shape {
-            let members: Vec<_> = self
-                .ports()
-                .enumerate()
-                .map(|(id, port)| {
-                    let id = i32::try_from(id).unwrap_or_default();
-                    doc! { "_id": id, "host": format!("127.0.0.1:{port}") }
-                })
-                .collect();
-            let settings = doc! { "heartbeatIntervalMillis": 500 };
-            let config = doc! { "_id": "rs0", "members": members, "settings": settings };
-            admin
-                .run_command(doc! { "replSetInitiate": config })
-                .await?;
-            wait_for("a primary", async || {
-                let hello = admin.run_command(doc! { "hello": 1 }).await?;
-                Ok(hello.get_bool("isWritablePrimary")?.then_some(()))
-            })
-            .await?;
+            self.initiate().await?;
         }
+        // Any member may have won the election.
+        let port = wait_for("a primary", async || Ok(Some(self.by_role().await?.0.port))).await?;
+        let primary = client(std::iter::once(port), None, None)?;
         let root = doc! {
             "createUser": ROOT,
             "pwd": ROOT_PASSWORD,
             "roles": ["root"],
         };
-        admin.run_command(root).await?;
+        run(&primary, "admin", root).await?;
         let root = self.root()?;
         wait_for("all members", async || {
             if self.shape == Shape::Standalone {
@@ -106,6 +90,22 @@ impl Servers {
                 .then_some(()))
         })
         .await
+    }
+
+    async fn initiate(&self) -> Result<()> {
+        let members: Vec<_> = self
+            .ports()
+            .enumerate()
+            .map(|(id, port)| {
+                let id = i32::try_from(id).unwrap_or_default();
+                doc! { "_id": id, "host": format!("127.0.0.1:{port}") }
+            })
+            .collect();
+        let settings = doc! { "heartbeatIntervalMillis": 500 };
+        let config = doc! { "_id": "rs0", "members": members, "settings": settings };
+        let first = client(self.ports().take(1), None, None)?;
+        let initiate = doc! { "replSetInitiate": config };
+        run(&first, "admin", initiate).await.map(drop)
     }
 
     pub fn ports(&self) -> impl Iterator<Item = u16> {
