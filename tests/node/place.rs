@@ -1,9 +1,12 @@
 //! A namespace of one story, with a claim on a database that pods reach.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
 use serde_json::json;
 use testkit::names;
 use testkit::postgres::{PostgresAccess, execute};
+use testkit::wait::wait_for;
 
 use crate::support::{Stage, Texts, existing, merge, own, uri};
 use crate::world::{CLASS, World};
@@ -33,6 +36,7 @@ impl<'a> Place<'a> {
         world.control_plane.create_namespace(&namespace).await?;
         let client = world.control_plane.client().await?;
         let stage = Stage { client, namespace };
+        pods_are_admitted(&stage).await?;
         let admin = postgres.create_owner_admin().await?.dsn;
         let database = own("orders");
         postgres.create_database(&database, admin.login()).await?;
@@ -63,4 +67,17 @@ impl<'a> Place<'a> {
         )
         .await
     }
+}
+
+/// A pod is refused until its namespace has an account for it, which a controller makes.
+async fn pods_are_admitted(stage: &Stage) -> Result<()> {
+    let accounts = Api::<ServiceAccount>::namespaced(stage.client.clone(), &stage.namespace);
+    wait_for("the namespace's ServiceAccount", async || {
+        accounts
+            .get_opt("default")
+            .await
+            .context("get ServiceAccount")
+    })
+    .await
+    .map(drop)
 }
