@@ -107,6 +107,8 @@ pub mod secret_key {
     pub const URI: &str = "uri";
     pub const JDBC_URI: &str = "jdbc-uri";
     pub const PGPASS: &str = "pgpass";
+    /// How often the credential was replaced; what a proxy says it uses is compared with it.
+    pub const GENERATION: &str = "generation";
     // MongoDB: what its clients and its own operator's users look for.
     pub const HOSTS: &str = "hosts";
     pub const REPLICA_SET: &str = "replicaSet";

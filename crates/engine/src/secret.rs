@@ -11,6 +11,7 @@ use crate::{
     dsn::{Credential, Dsn, PartialDsn},
     names::Login,
     source::SecretData,
+    wishes::SecretShape,
 };
 
 /// The Secret as it was read, reduced to what is decided on.
@@ -130,8 +131,13 @@ impl Stored {
     }
 }
 
-/// What is published for one credential.
-pub fn data(dsn: &Dsn, dsn_name: &str, provider: &str) -> SecretData {
+/// What is published for one credential, the `generation`th of its claim.
+pub fn data(dsn: &Dsn, shape: &SecretShape, generation: i64) -> SecretData {
+    let SecretShape {
+        dsn_name,
+        engine: provider,
+        ..
+    } = shape;
     let plain = |text: &str| SecretString::from(text);
     let host = &dsn.address.primary.host;
     let mut data = SecretData::from([
@@ -147,6 +153,7 @@ pub fn data(dsn: &Dsn, dsn_name: &str, provider: &str) -> SecretData {
         (key::PROVIDER.to_owned(), plain(provider)),
         (key::HOST.to_owned(), plain(host)),
         (key::URI.to_owned(), dsn.uri()),
+        (key::GENERATION.to_owned(), generation.to_string().into()),
     ]);
     data.extend(match dsn.address.scheme.engine() {
         Engine::Postgres => of_postgres(dsn),
@@ -156,7 +163,7 @@ pub fn data(dsn: &Dsn, dsn_name: &str, provider: &str) -> SecretData {
         data.insert(key::CA.to_owned(), plain(ca));
     }
     if dsn_name != key::DSN && !dsn_name.is_empty() {
-        data.insert(dsn_name.to_owned(), dsn.keywords());
+        data.insert(dsn_name.clone(), dsn.keywords());
         data.insert(format!("uri_{dsn_name}"), dsn.uri());
     }
     data
@@ -271,10 +278,18 @@ mod tests {
         dsn
     }
 
+    fn shape(dsn_name: &str) -> SecretShape {
+        SecretShape {
+            dsn_name: dsn_name.to_owned(),
+            engine: "mongodb".to_owned(),
+            ..SecretShape::default()
+        }
+    }
+
     #[test]
     fn a_mongodb_secret_has_the_parts_that_its_clients_look_for() {
         let dsn = mongo_dsn("mongodb://clerk_b:pw@h1,h2:27018/?replicaSet=rs0&tls=false");
-        let data = data(&dsn, "my.txt", "mongodb");
+        let data = data(&dsn, &shape("my.txt"), 12);
         let text = |key: &str| data.get(key).map(ExposeSecret::expose_secret);
         let uri = "mongodb://clerk_b:pw@h1:27017,h2:27018/orders?authSource=dbclaims\
                    &replicaSet=rs0&tls=false";
@@ -296,6 +311,7 @@ mod tests {
             ("authSource", "dbclaims"),
             ("tls", "false"),
             ("database", "orders"),
+            ("generation", "12"),
         ] {
             assert_eq!(text(key), Some(value), "{key}");
         }
@@ -319,7 +335,7 @@ mod tests {
     #[test]
     fn an_srv_name_is_published_without_a_port() {
         let dsn = mongo_dsn("mongodb+srv://clerk_b:pw@cluster.example.com/");
-        let data = data(&dsn, "", "mongodb");
+        let data = data(&dsn, &shape(""), 12);
         let text = |key: &str| data.get(key).map(ExposeSecret::expose_secret);
         let uri =
             "mongodb+srv://clerk_b:pw@cluster.example.com/orders?authSource=dbclaims&tls=true";

@@ -335,7 +335,8 @@ impl Pass<'_> {
     ) -> Result<Published, Error> {
         let wishes = &self.inputs.wishes;
         let dsn = self.target.dsn(credential);
-        let data = secret::data(&dsn, &wishes.secret.dsn_name, &wishes.secret.engine);
+        let generation = found.stored.generation().max(observed.recorded.generation);
+        let data = secret::data(&dsn, &wishes.secret, generation);
         let is_dressed = publish::is_dressed(&found, &wishes.claim, &wishes.secret);
         let now = self.context.now();
         let rotated_at = observed.rotated_at(now).unwrap_or(now);
@@ -344,7 +345,7 @@ impl Pass<'_> {
             return Ok(Published::of(&found, dsn.credential.login, rotated_at));
         }
         let publication = Publication {
-            generation: found.stored.generation().max(observed.recorded.generation),
+            generation,
             rotated_at,
             previous_login: found.stored.previous_login().map(str::to_owned),
             handled_nonce: observed.handled_nonce().map(str::to_owned),

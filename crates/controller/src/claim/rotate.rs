@@ -82,8 +82,8 @@ pub(super) async fn rotate(
     context.engines.log_in(&dsn, &wishes.role).await?;
     context.hook.reached(Step::Verify);
 
-    let data = secret::data(&dsn, &wishes.secret.dsn_name, &wishes.secret.engine);
     let publication = publication(pass, observed, found.as_ref(), &login);
+    let data = secret::data(&dsn, &wishes.secret, publication.generation);
     let written = publish::publish(
         &context.client,
         &wishes.claim,
