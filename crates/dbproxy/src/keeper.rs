@@ -53,6 +53,8 @@ pub(crate) struct Keeper {
     pub(crate) console: Console,
     /// Set once there is a configuration to start PgBouncer with.
     pub(crate) wanted: watch::Sender<bool>,
+    /// The credential that PgBouncer was last seen to use.
+    pub(crate) in_use: watch::Sender<Option<Arc<Numbered<Upstream>>>>,
     pub(crate) metrics: Metrics,
 }
 
@@ -88,6 +90,7 @@ impl Keeper {
                         credentials.switched(switched, start.elapsed());
                         if let Some(current) = credentials.current() {
                             self.metrics.uses(current.generation);
+                            self.in_use.send_replace(Some(Arc::clone(current)));
                         }
                     }
                 },

@@ -13,6 +13,7 @@ pub mod credentials;
 pub mod dsn;
 pub mod pgbouncer;
 
+mod acknowledge;
 mod args;
 mod certificate;
 mod health;

@@ -1,18 +1,20 @@
 //! Runs the proxy for MongoDB: probes and metrics beside it, and its end at a signal.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use axum::{Json, Router};
 use mongo_proxy::{Metrics, Proxy, Settings};
 use prometheus::{Registry, TextEncoder};
 use tokio_util::sync::CancellationToken;
 
+use crate::acknowledge::{Acknowledged, acknowledged};
 use crate::args::Args;
 use crate::run::{Ended, probes};
 
@@ -25,6 +27,8 @@ const SHORT_PERIOD: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
 struct Shared {
+    credential: PathBuf,
+    proxy: Arc<Proxy>,
     registry: Registry,
     is_ready: Arc<AtomicBool>,
 }
@@ -32,11 +36,8 @@ struct Shared {
 /// Until the token ends, and then until the connections under way have.
 pub(crate) async fn run(args: Args, token: CancellationToken) -> anyhow::Result<Ended> {
     let (_, port) = args.listen()?;
-    let shared = Shared {
-        registry: Registry::new(),
-        is_ready: Arc::default(),
-    };
-    let metrics = Metrics::new(&shared.registry)?;
+    let registry = Registry::new();
+    let metrics = Metrics::new(&registry)?;
     let authority = args.dbc.with_file_name(AUTHORITY);
     let settings = Settings {
         authority: authority.exists().then_some(authority),
@@ -44,16 +45,22 @@ pub(crate) async fn run(args: Args, token: CancellationToken) -> anyhow::Result<
         ..Settings::new(&args.dbc, port)
     };
     let listener = probes(&args).await?;
-    let proxy = Proxy::start(settings, metrics).await?;
+    let shared = Shared {
+        credential: args.dbc.clone(),
+        proxy: Arc::new(Proxy::start(settings, metrics).await?),
+        registry,
+        is_ready: Arc::default(),
+    };
     let router = Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
+        .route("/credential", get(credential))
         .route("/metrics", get(text))
         .with_state(shared.clone());
     let served = async { axum::serve(listener, router).await };
     tokio::select! {
         biased;
-        () = watch(proxy, &shared.is_ready, token) => Ok(Ended::Drained),
+        () = watch(&shared, token) => Ok(Ended::Drained),
         // Served to the very end: who drains is asked too.
         served = served => {
             served.context("probes and metrics are no longer served")?;
@@ -63,7 +70,10 @@ pub(crate) async fn run(args: Args, token: CancellationToken) -> anyhow::Result<
 }
 
 /// Asks now and then whether clients are served, and ends the proxy when it is time.
-async fn watch(proxy: Proxy, is_ready: &AtomicBool, token: CancellationToken) {
+async fn watch(shared: &Shared, token: CancellationToken) {
+    let Shared {
+        proxy, is_ready, ..
+    } = shared;
     while !token.is_cancelled() {
         let now = proxy.is_ready().await;
         if is_ready.swap(now, Ordering::Relaxed) != now {
@@ -83,6 +93,10 @@ async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
         let why = "no credential was found yet, or the server does not take it";
         (StatusCode::SERVICE_UNAVAILABLE, why)
     }
+}
+
+async fn credential(State(shared): State<Shared>) -> Json<Acknowledged> {
+    acknowledged(&shared.credential, |uri| shared.proxy.uses(uri))
 }
 
 async fn text(State(shared): State<Shared>) -> Result<String, StatusCode> {

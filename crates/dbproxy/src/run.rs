@@ -77,15 +77,19 @@ async fn postgres(args: Args, token: CancellationToken) -> anyhow::Result<Ended>
         wanted: is_wanted,
         metrics: metrics.clone(),
     };
+    let (in_use_sender, in_use) = watch::channel(None);
     let keeper = Keeper {
         dsn_file: args.dbc.clone(),
         ini: args.pbc.clone(),
         settings,
         console: console.clone(),
         wanted,
+        in_use: in_use_sender,
         metrics: metrics.clone(),
     };
     let shared = Shared {
+        dsn_file: args.dbc.clone(),
+        in_use,
         console: console.clone(),
         metrics: metrics.clone(),
     };

@@ -1,17 +1,26 @@
-//! `/healthz`, `/readyz` and `/metrics`, without secrets, so open to the pod's network.
+//! `/healthz`, `/readyz`, `/credential` and `/metrics`, without secrets, so open to the pod's network.
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use axum::{Router, response::IntoResponse, response::Response};
+use axum::{Json, Router, response::IntoResponse, response::Response};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::acknowledge::{Acknowledged, acknowledged};
+use crate::credentials::Numbered;
+use crate::dsn::Upstream;
 use crate::metrics::Metrics;
 use crate::pgbouncer::Console;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
+    pub(crate) dsn_file: PathBuf,
+    pub(crate) in_use: watch::Receiver<Option<Arc<Numbered<Upstream>>>>,
     pub(crate) console: Console,
     pub(crate) metrics: Metrics,
 }
@@ -26,6 +35,7 @@ pub(crate) async fn serve(
         // Whoever answers lives: all tasks end with the process, and share its one thread.
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
+        .route("/credential", get(credential))
         .route("/metrics", get(metrics))
         .with_state(shared);
     let ended = Box::pin(token.cancelled_owned());
@@ -44,6 +54,14 @@ async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
         "no credential that works was found yet"
     };
     (StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+async fn credential(State(shared): State<Shared>) -> Json<Acknowledged> {
+    acknowledged(&shared.dsn_file, |dsn| {
+        let in_use = shared.in_use.borrow();
+        let mounted = Upstream::parse(dsn).ok();
+        mounted.is_some() && in_use.as_ref().map(|numbered| &numbered.value) == mounted.as_ref()
+    })
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {

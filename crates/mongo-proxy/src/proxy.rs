@@ -148,8 +148,15 @@ impl Proxy {
         matches!(attempt, Ok(Some(()))) && !self.shared.closing.is_cancelled()
     }
 
+    /// Whether that is the credential of new logins, and a server has taken it.
+    pub fn uses(&self, uri: &SecretString) -> bool {
+        let newest = self.shared.generations.newest();
+        let newest = newest.zip(Credential::parse(uri).ok());
+        newest.is_some_and(|(newest, credential)| newest.has_proven(&credential))
+    }
+
     /// Takes no new connections, lets transactions end, and closes.
-    pub async fn shut_down(self) {
+    pub async fn shut_down(&self) {
         self.shared.closing.cancel();
         self.shared.tasks.close();
         let drained = tokio::time::timeout(self.shared.settings.drain, self.shared.tasks.wait());

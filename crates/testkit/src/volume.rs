@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 use tempfile::TempDir;
 
+/// Key of a published Secret: how often its credential was replaced.
+const GENERATION: &str = "generation";
+
 /// A volume as the kubelet makes it: `dsn -> ..data/dsn`, `..data -> ..<time>`, swapped by rename.
 pub struct Volume {
     root: PathBuf,
@@ -40,17 +43,22 @@ impl Volume {
         self.root.join("dsn")
     }
 
-    /// Another text, as the kubelet brings it.
+    /// Another text, as the kubelet brings it, with its number in the file `generation`.
     pub fn swap(&self, text: &str) -> Result<()> {
         let root = &self.root;
-        let name = format!("..{}", self.writes.fetch_add(1, Ordering::Relaxed));
+        let number = self.writes.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = format!("..{number}");
         std::fs::create_dir(root.join(&name))?;
         std::fs::write(root.join(&name).join("dsn"), text)?;
+        std::fs::write(root.join(&name).join(GENERATION), number.to_string())?;
         let old = std::fs::read_link(root.join("..data"));
         replace_link(&name, &root.join("..data"))?;
         // As it is from the first time on, unless an editor was there.
         if !self.file().is_symlink() {
             replace_link("..data/dsn", &self.file())?;
+        }
+        if number == 1 {
+            replace_link(&format!("..data/{GENERATION}"), &root.join(GENERATION))?;
         }
         if let Ok(old) = old {
             std::fs::remove_dir_all(root.join(old))?;

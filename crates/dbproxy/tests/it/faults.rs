@@ -20,6 +20,7 @@ async fn row_67_emptied_and_wrong_secrets_leave_the_last_good_credential() -> Re
     let mut claim = Claim::new(&server).await?;
     let good = claim.rotate().await?;
     let proxy = Dbproxy::ready(&good.url(), &[]).await?;
+    proxy.acknowledges(Some(1)).await?;
     for (text, cause) in [
         ("", "file_empty"),
         ("no DSN at all", "file_invalid"),
@@ -34,12 +35,14 @@ async fn row_67_emptied_and_wrong_secrets_leave_the_last_good_credential() -> Re
     let next = claim.rotate().await?;
     proxy.publish(&with_wrong_password(&next))?;
     proxy.reaches(&refusals("login"), 1.0).await?;
+    proxy.acknowledges(None).await?;
     assert_eq!(proxy.ask("SELECT session_user").await?, "clerk_a");
     assert!(proxy.is_ready().await);
     assert!(proxy.log()?.contains("the last good one stays"));
 
     proxy.publish(&next.url())?;
     proxy.serves("clerk_b").await?;
+    proxy.acknowledges(Some(3)).await?;
     proxy.reaches("dbproxy_credential_file_good", 1.0).await?;
     assert!(proxy.process.stop().await?.success());
     server.stop().await

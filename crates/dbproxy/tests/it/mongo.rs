@@ -33,6 +33,7 @@ async fn a_driver_at_loopback_notices_no_change_of_login() -> Result<()> {
     let second = login(&servers, "clerk_b").await?;
     proxy.publish(&second)?;
     proxy.reaches("mongo_proxy_generation", 2.0).await?;
+    proxy.acknowledges(Some(2)).await?;
     receipts.insert_one(doc! { "n": 1 }).await?;
     run(&servers.root()?, "dbclaims", doc! { "dropUser": "clerk_a" }).await?;
     for n in 2..20 {

@@ -113,6 +113,17 @@ impl Dbproxy {
         wait_for("dbproxy to be ready", ready).await
     }
 
+    /// Waits until `/credential` says that the volume's version of this number is in use.
+    pub(crate) async fn acknowledges(&self, generation: Option<u64>) -> Result<()> {
+        let wanted = serde_json::json!({ "generation": generation }).to_string();
+        wait_for(format!("dbproxy to answer {wanted}"), async || {
+            let answer = testkit::http::get(&self.health, "/credential").await?;
+            anyhow::ensure!(answer == wanted, "it says {answer}");
+            Ok(Some(()))
+        })
+        .await
+    }
+
     pub(crate) async fn metrics(&self) -> Result<String> {
         testkit::http::get(&self.health, "/metrics").await
     }

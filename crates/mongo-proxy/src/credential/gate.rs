@@ -39,6 +39,12 @@ impl Gate {
         }
     }
 
+    /// Whether this version has worked; not while one is being tried.
+    pub(crate) fn has_proven(&self, version: u64) -> bool {
+        let known = self.0.try_lock();
+        known.is_ok_and(|known| known.proven == Some(version))
+    }
+
     /// For those who had [`Permission::Proven`].
     pub(crate) async fn refuse(&self, version: u64) {
         self.0.lock().await.refuse(version);

@@ -63,6 +63,14 @@ impl Generation {
         retired.is_some_and(|since| since.elapsed() >= duration)
     }
 
+    /// Whether a server took this very credential.
+    pub(crate) fn has_proven(&self, credential: &Credential) -> bool {
+        let (current, _, version) = self.passwords();
+        self.is_of(credential)
+            && current.expose_secret() == credential.password.expose_secret()
+            && lock(&self.gates).values().any(|gate| gate.has_proven(version))
+    }
+
     fn is_of(&self, credential: &Credential) -> bool {
         self.login == credential.login && self.auth_source == credential.auth_source
     }
