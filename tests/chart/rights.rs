@@ -192,8 +192,9 @@ async fn in_namespaced_mode(it: &Installed<'_>, server: &str) -> Result<()> {
     ));
     let claims = Api::<DatabaseClaim>::all(account.clone());
     assert!(is_forbidden(claims.list(&all).await));
-    let pods = Api::<Pod>::namespaced(account.clone(), SHOP);
-    assert!(is_forbidden(pods.list(&all).await));
+    let pods = |namespace: &str| Api::<Pod>::namespaced(account.clone(), namespace);
+    assert!(is_forbidden(pods(OTHER).list(&all).await));
+    assert!(is_forbidden(pods(SHOP).get("any").await));
     // The check itself can say no.
     assert!(!is_forbidden(secrets(SHOP).list(&all).await));
     Ok(())
@@ -209,8 +210,8 @@ async fn in_cluster_mode(it: &Installed<'_>, server: &str) -> Result<()> {
     let all = it.asked_for_no_more(from)?;
     let watches = all.iter().filter(|asked| asked.path.contains("/secrets?"));
     assert!(watches.count() > 0, "Secrets are watched");
-    let pods = Api::<Pod>::all(it.account().await?);
-    assert!(is_forbidden(pods.list(&ListParams::default()).await));
+    let pods = Api::<Pod>::namespaced(it.account().await?, SHOP);
+    assert!(is_forbidden(pods.get("any").await));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! know only localhost and go through rotations. A binary of its own, so that the node's pods have
 //! the machine to themselves.
 
+mod consumers;
 #[path = "../chart/helm.rs"]
 #[allow(dead_code, reason = "the chart's stories use the rest")]
 mod helm;

@@ -19,6 +19,12 @@ of servers are read by `get`. To grant less, use `watchNamespaces`.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, patch, delete]
+{{- if .Values.consumers.enabled }}
+# To ask proxies in pods which credential they use.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+{{- end }}
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [create, patch]

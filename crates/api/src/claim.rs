@@ -9,8 +9,8 @@ pub use self::{
         SecretTemplate, SourceDataFrom, Tag,
     },
     status::{
-        Binding, ConnectionInfo, DatabaseClaimStatus, OldStatus, RotationStatus, ServerStatus,
-        Status, StoredDatabase, StoredSource, db_state,
+        Binding, ConnectionInfo, ConsumersStatus, DatabaseClaimStatus, OldStatus, RotationStatus,
+        ServerStatus, Status, StoredDatabase, StoredSource, db_state,
     },
 };
 use crate::names;

@@ -64,6 +64,12 @@ pub mod pod {
     /// Annotation: what the pod should say instead of its deprecated annotations.
     pub const DEPRECATION_MESSAGES: &str = "persistance.atlas.infoblox.com/deprecation-messages";
 
+    /// The injected proxy: its container, the volume with the Secret, and the variable that says at
+    /// which port of the pod it tells how it is.
+    pub const DBPROXY_CONTAINER: &str = "dbproxy";
+    pub const DBPROXY_VOLUME: &str = "dbproxydsn";
+    pub const DBPROXY_HEALTH_PORT: &str = "DBPROXY_HEALTH_PORT";
+
     /// Start of the annotations that tune one pod's dbproxy or dsnexec.
     pub const TUNE_DBPROXY: &str = "persistance.atlas.infoblox.com/dbproxy-";
     pub const TUNE_DSNEXEC: &str = "persistance.atlas.infoblox.com/dsnexec-";

@@ -3,6 +3,7 @@
 mod admin;
 mod alive;
 mod apply;
+pub(crate) mod consumers;
 mod delete;
 mod former_secret;
 mod happening;
@@ -79,7 +80,9 @@ async fn pass(claim: &DatabaseClaim, scope: &Scope) -> Action {
             }
             match inputs.known(claim, scope).agenda(now) {
                 Agenda::Idle { until } => {
-                    return Action::requeue(schedule::until(now, until));
+                    let again = Box::pin(consumers::follow(claim, scope, &inputs)).await;
+                    let until = again.map_or(until, |again| again.min(until));
+                    return Action::requeue(schedule::until(context.now(), until));
                 }
                 Agenda::Work { checks } => {
                     let outcome = Box::pin(work(claim, scope, &inputs, checks)).await;
@@ -163,7 +166,9 @@ fn next(
                 memory.checked_at = Some(now);
             });
             let check = schedule::next_check(now, context.config.load().drift_check_period, uid);
-            let until = outcome.next.map_or(check, |next| next.min(check));
+            let asking = consumers::begin(context, uid);
+            let until = [outcome.next, asking].into_iter().flatten();
+            let until = until.fold(check, Ord::min);
             Action::requeue(schedule::until(now, until))
         }
         Err(err) => {

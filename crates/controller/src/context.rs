@@ -12,9 +12,11 @@ use engine::password::PasswordSource;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Client, ResourceExt, core::PartialObjectMeta, runtime::reflector::ObjectRef};
+use tokio::sync::Semaphore;
 
 use crate::{
     bound::Bound,
+    claim::consumers::Round,
     engines::Engines,
     events::Events,
     hook::Hook,
@@ -35,6 +37,8 @@ pub struct Settings {
     pub watch_namespaces: Vec<String>,
     /// Name of this replica, for the Lease and Events.
     pub identity: String,
+    /// Whether pods are asked which credential they use.
+    pub follows_consumers: bool,
 }
 
 pub struct Context {
@@ -58,6 +62,8 @@ pub struct Context {
     pub claims: OnceLock<Vec<Cache<DatabaseClaim>>>,
     /// Places on servers with a quota that no status tells of yet.
     pub reservations: Reservations,
+    /// Bounds the pods that are asked at once which credential they use.
+    pub asking: Arc<Semaphore>,
     pub started_at: Timestamp,
 }
 
@@ -139,6 +145,8 @@ pub struct Memory {
     pub checked_at: Option<Timestamp>,
     /// Set after a failure or a deferral: nothing happens before its end unless the claim changes.
     pub rest: Option<Rest>,
+    /// Set while not all pods are known to have the newest credential.
+    pub round: Option<Round>,
     /// The claim as the API server returned it after our last write, until the cache has it.
     written: Option<Arc<DatabaseClaim>>,
 }

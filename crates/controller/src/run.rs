@@ -18,7 +18,10 @@ use kube::{
     runtime::{reflector::ObjectRef, watcher},
 };
 use prometheus::core::Collector;
-use tokio::{net::TcpListener, sync::broadcast};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, broadcast},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -82,6 +85,9 @@ pub enum MetricsAccess {
 
 /// How long the last passes may take once a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(8);
+
+/// So many pods are asked at once which credential they use.
+const PODS_AT_ONCE: usize = 64;
 
 /// Runs until the token ends, or something fails that only a new process can mend.
 pub async fn run(options: Options, token: CancellationToken) -> Result<(), Error> {
@@ -200,6 +206,7 @@ fn context(
         memory: Memories::default(),
         claims: OnceLock::new(),
         reservations: Reservations::default(),
+        asking: Arc::new(Semaphore::new(PODS_AT_ONCE)),
         started_at: Timestamp::now(),
         client,
         settings,

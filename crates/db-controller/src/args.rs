@@ -38,6 +38,9 @@ pub struct Args {
     /// Watch these namespaces only, separated by commas; none means all.
     #[arg(long, value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
+    /// Ask pods with an injected proxy which credential they use, and say it in their claims' status.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true")]
+    pub follow_consumers: bool,
     /// Cluster access outside a cluster.
     #[arg(long, env = "KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,

@@ -47,6 +47,7 @@ pub async fn run(args: Args, hook: Box<dyn Hook>) -> anyhow::Result<()> {
             namespace,
             watch_namespaces: args.watch_namespaces.clone(),
             identity: identity(),
+            follows_consumers: args.follow_consumers,
         },
         config_file: args.config_file.clone(),
         leader_elect: args.leader_elect,

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod agenda;
 pub mod catalog;
+pub mod consumers;
 pub mod decide;
 pub mod dsn;
 pub mod error_class;

@@ -31,7 +31,8 @@ use super::DatabaseClaimStatus;
     printcolumn = r#"{"name":"Age","type":"date","priority":1,"jsonPath":".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name":"MigrationState","type":"string","priority":1,"jsonPath":".status.migrationState"}"#,
     printcolumn = r#"{"name":"Login","type":"string","priority":1,"jsonPath":".status.rotation.currentLogin"}"#,
-    printcolumn = r#"{"name":"Next Rotation","type":"string","priority":1,"jsonPath":".status.rotation.nextRotationAt"}"#
+    printcolumn = r#"{"name":"Next Rotation","type":"string","priority":1,"jsonPath":".status.rotation.nextRotationAt"}"#,
+    printcolumn = r#"{"name":"Consumers","type":"string","priority":1,"jsonPath":".status.consumers.summary"}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

@@ -46,6 +46,9 @@ pub struct DatabaseClaimStatus {
     /// The server on which the claim lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerStatus>,
+    /// The pods that use the Secret through a proxy; unset where none was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<ConsumersStatus>,
 }
 
 /// One database.
@@ -205,6 +208,30 @@ pub struct ServerStatus {
     /// Owner roles of earlier names whose logins wait to be retired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_owner_roles: Vec<String>,
+}
+
+/// Which pods already use the newest credential, by what their proxies said when last asked.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsumersStatus {
+    /// Number of the credential that they were asked for.
+    #[serde(default)]
+    pub generation: i64,
+    /// Pods that use it.
+    #[serde(default)]
+    pub current: i64,
+    /// All pods.
+    #[serde(default)]
+    pub total: i64,
+    /// Pods that use another one; at most ten are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lagging: Vec<String>,
+    /// Pods that gave no answer; at most ten are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreachable: Vec<String>,
+    /// The counts in words, such as `3/4 on generation 12`.
+    #[serde(default)]
+    pub summary: String,
 }
 
 fn date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -176,7 +176,7 @@ pub(super) async fn renamed(
 }
 
 /// Patches the status if it differs. Only fields that changed travel; a removed one as null.
-async fn write(
+pub(super) async fn write(
     claim: &DatabaseClaim,
     context: &Context,
     status: &DatabaseClaimStatus,

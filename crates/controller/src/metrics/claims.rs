@@ -17,6 +17,7 @@ pub struct ClaimGauges {
     due: IntGaugeVec,
     overdue: IntGaugeVec,
     deferred: IntGaugeVec,
+    consumers: IntGaugeVec,
     credential_age: GaugeVec,
     circuit_open: IntGaugeVec,
     leader: IntGauge,
@@ -89,6 +90,11 @@ impl ClaimGauges {
                 "Rotations that wait, by cause",
                 &["cause"],
             )?,
+            consumers: gauge(
+                "dbcontroller_consumers",
+                "Pods by whether they use the newest credential of their claim",
+                &["namespace", "state"],
+            )?,
             credential_age,
             circuit_open: gauge(
                 "dbcontroller_server_circuit_open",
@@ -131,6 +137,7 @@ impl ClaimGauges {
             due,
             overdue,
             deferred,
+            consumers,
             credential_age,
             circuit_open,
             leader: _,
@@ -144,6 +151,7 @@ impl ClaimGauges {
             due,
             overdue,
             deferred,
+            consumers,
             circuit_open,
         ] {
             gauge.reset();
@@ -193,6 +201,13 @@ impl ClaimGauges {
         }
         if conditions::is_true(&status.conditions, Type::Rotating) {
             self.deferred.with_label_values(&["live_sessions"]).inc();
+        }
+        if let Some(consumers) = status.consumers {
+            let behind = consumers.total - consumers.current;
+            for (state, count) in [("current", consumers.current), ("behind", behind)] {
+                let labels = [namespace, state];
+                self.consumers.with_label_values(&labels).add(count);
+            }
         }
         let rotation = status.rotation.unwrap_or_default();
         if let Some(next) = rotation.next_rotation_at {

@@ -68,7 +68,9 @@ impl Generation {
         let (current, _, version) = self.passwords();
         self.is_of(credential)
             && current.expose_secret() == credential.password.expose_secret()
-            && lock(&self.gates).values().any(|gate| gate.has_proven(version))
+            && lock(&self.gates)
+                .values()
+                .any(|gate| gate.has_proven(version))
     }
 
     fn is_of(&self, credential: &Credential) -> bool {

@@ -14,7 +14,6 @@ use crate::{
     settings::{Common, Dbproxy, Dsnexec, Settings},
 };
 
-const DBPROXY: &str = "dbproxy";
 const DSNEXEC: &str = "dsnexec";
 
 /// The proxy: listens on loopback, follows the Secret, writes its files to memory.
@@ -45,16 +44,21 @@ pub(super) fn dbproxy(settings: &Settings, published: &Published) -> Sidecar {
     Sidecar {
         marker: names::INJECTED_DBPROXY,
         volumes: vec![
-            secret_volume("dbproxydsn", &published.secret),
+            secret_volume(names::DBPROXY_VOLUME, &published.secret),
             memory_volume("dbproxy-run"),
         ],
         container: Container {
             env: Some(env),
             volume_mounts: Some(vec![
-                read_only("dbproxydsn", "/dbproxy"),
+                read_only(names::DBPROXY_VOLUME, "/dbproxy"),
                 writable("dbproxy-run", "/var/run/dbproxy"),
             ]),
-            ..harden::container(DBPROXY, common, settings.run_as, settings.probes)
+            ..harden::container(
+                names::DBPROXY_CONTAINER,
+                common,
+                settings.run_as,
+                settings.probes,
+            )
         },
         ports: vec![
             moved_by(port, names::TUNE_DBPROXY, "port"),
