@@ -65,7 +65,9 @@ pub fn prepare_all() -> Result<()> {
     mongod::binary()?;
     pgbouncer::program()?;
     for language in clients::Language::ALL {
-        language.client()?;
+        for engine in clients::Engine::ALL {
+            language.client(engine)?;
+        }
     }
     if node::obstacle().is_none() {
         node::programs()?;

@@ -1,18 +1,15 @@
 //! Clients in other languages, each with its own driver, through rotations in transaction mode:
 //! plain and prepared statements, transactions, connections that stay and new ones. What they do
-//! in detail is in `tests/clients`.
-
-use std::process::Stdio;
+//! in detail is in `tests/clients/postgres`.
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
-use testkit::assets::clients::Language;
+use testkit::assets::clients::{Engine, Language};
 use testkit::postgres::PostgresServer;
 use testkit::wait::wait_for;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
 use tokio::sync::watch;
 
+use crate::clients::client;
 use crate::proxy::{Claim, Dbproxy};
 
 const ROTATIONS: u32 = 10;
@@ -40,9 +37,18 @@ async fn no_query_of_any_driver_fails_through_ten_rotations() -> Result<()> {
     let clients = Language::ALL.iter().zip(&totals);
     let clients = try_join_all(clients.map(|(language, totals)| {
         let ended = end.subscribe();
-        Box::pin(async {
-            let client = client(*language, proxy.port, totals, ended);
-            client.await.with_context(|| language.driver())
+        let note = |new| {
+            totals.send_modify(|old| {
+                let rounds = old.rounds + 1;
+                *old = Totals { rounds, ..new };
+            });
+        };
+        let port = proxy.port.to_string();
+        Box::pin(async move {
+            let client = client((*language, Engine::Postgres), &port, note, ended);
+            client
+                .await
+                .with_context(|| language.driver(Engine::Postgres))
         })
     }));
     let rotations = async {
@@ -64,7 +70,7 @@ async fn no_query_of_any_driver_fails_through_ten_rotations() -> Result<()> {
     tokio::try_join!(Box::pin(rotations), clients)?;
     for (language, totals) in Language::ALL.iter().zip(&totals) {
         let totals = totals.borrow();
-        println!("{}: {:?}", language.driver(), *totals);
+        println!("{}: {:?}", language.driver(Engine::Postgres), *totals);
         assert_eq!(totals.failures, 0, "the first: {:?}", totals.failure);
         assert!(totals.connections > u64::from(ROTATIONS), "{totals:?}");
         assert!(totals.prepared > 0 && totals.queries > totals.prepared);
@@ -84,45 +90,4 @@ async fn everybody_goes_on(totals: &[watch::Sender<Totals>]) -> Result<()> {
         Ok(Some(()))
     })
     .await
-}
-
-/// Reads what the client prints, and closes its standard input when all has `ended`.
-async fn client(
-    language: Language,
-    port: u16,
-    totals: &watch::Sender<Totals>,
-    ended: watch::Receiver<bool>,
-) -> Result<()> {
-    let command = tokio::task::spawn_blocking(move || language.client()).await??;
-    let mut child = Command::from(command)
-        .arg(port.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let stdin = child.stdin.take();
-    let stdout = child.stdout.take().context("the client has no output")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let reading = async {
-        while let Some(line) = lines.next_line().await? {
-            let new: Totals = serde_json::from_str(&line).context(line)?;
-            totals.send_modify(|old| {
-                let rounds = old.rounds + 1;
-                *old = Totals { rounds, ..new };
-            });
-        }
-        let is_asked = *ended.borrow();
-        anyhow::ensure!(is_asked, "the client ended by itself");
-        Ok(())
-    };
-    let mut end = ended.clone();
-    let ending = async {
-        let _ = end.wait_for(|is_ended| *is_ended).await;
-        drop(stdin);
-        Ok(())
-    };
-    tokio::try_join!(reading, ending)?;
-    let status = child.wait().await?;
-    anyhow::ensure!(status.success(), "the client failed: {status}");
-    Ok(())
 }

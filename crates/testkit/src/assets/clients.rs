@@ -3,15 +3,13 @@
 //! what to install.
 
 use std::fs;
-use std::path::PathBuf;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
 
 use super::{cache, cached, progress, run, tools, workspace};
-
-/// Of pgjdbc.
-const PGJDBC: &str = "42.7.7";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
@@ -21,48 +19,69 @@ pub enum Language {
     Node,
 }
 
+/// What a client talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Postgres,
+    Mongodb,
+}
+
+impl Engine {
+    pub const ALL: [Self; 2] = [Self::Postgres, Self::Mongodb];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mongodb => "mongodb",
+        }
+    }
+}
+
 impl Language {
     pub const ALL: [Self; 4] = [Self::Python, Self::Java, Self::Go, Self::Node];
 
-    pub fn driver(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Python => "psycopg",
-            Self::Java => "pgjdbc",
-            Self::Go => "pgx",
-            Self::Node => "node-postgres",
-        }
-    }
-
-    /// The client's command; it lacks the port, its one argument.
-    pub fn client(self) -> Result<Command> {
-        match self {
-            Self::Python => python(),
-            Self::Java => java(),
-            Self::Go => go(),
-            Self::Node => node(),
-        }
-    }
-
-    fn sources(self) -> PathBuf {
-        let folder = match self {
             Self::Python => "python",
             Self::Java => "java",
             Self::Go => "go",
             Self::Node => "node",
-        };
-        workspace()
+        }
+    }
+
+    pub fn driver(self, engine: Engine) -> &'static str {
+        match (self, engine) {
+            (Self::Python, Engine::Postgres) => "psycopg",
+            (Self::Java, Engine::Postgres) => "pgjdbc",
+            (Self::Go, Engine::Postgres) => "pgx",
+            (Self::Node, Engine::Postgres) => "node-postgres",
+            (Self::Python, Engine::Mongodb) => "pymongo",
+            (Self::Java, Engine::Mongodb) => "the Java sync driver",
+            (Self::Go, Engine::Mongodb) => "the Go driver of MongoDB",
+            (Self::Node, Engine::Mongodb) => "the Node.js driver of MongoDB",
+        }
+    }
+
+    /// The client's command; it lacks its one argument, which says where the server is.
+    pub fn client(self, engine: Engine) -> Result<Command> {
+        let sources = workspace()
             .join("crates/dbproxy/tests/clients")
-            .join(folder)
+            .join(engine.name())
+            .join(self.name());
+        match self {
+            Self::Python => python(&sources.join("client.py")),
+            Self::Java => java(&sources),
+            Self::Go => go(&sources, engine),
+            Self::Node => node(&sources),
+        }
     }
 }
 
-fn python() -> Result<Command> {
-    has("python3", "python3-pip")?;
-    let sources = Language::Python.sources();
-    let requirements = sources.join("requirements.txt");
-    let name = format!("python-{}", spelled(&fs::read_to_string(&requirements)?));
-    let packages = cached(&folder().join(name), |unfinished| {
-        progress("fetching psycopg");
+/// Runs `program` with the packages that the `requirements.txt` beside it names.
+pub fn python(program: &Path) -> Result<Command> {
+    let requirements = program.with_file_name("requirements.txt");
+    let packages = installed("python", &requirements, |unfinished| {
+        has("python3", "python3-pip")?;
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "install", "--quiet", "--no-input"]);
         pip.args(["--disable-pip-version-check", "--root-user-action=ignore"]);
@@ -70,73 +89,75 @@ fn python() -> Result<Command> {
         run(pip.arg("--requirement").arg(&requirements)).map(drop)
     })?;
     let mut client = Command::new("python3");
-    client.env("PYTHONPATH", packages);
-    client.arg(sources.join("client.py"));
+    client.env("PYTHONPATH", packages).arg(program);
     Ok(client)
 }
 
-fn java() -> Result<Command> {
+fn java(sources: &Path) -> Result<Command> {
     has("java", "default-jdk-headless")?;
-    let jar = cached(&folder().join(format!("pgjdbc-{PGJDBC}")), |unfinished| {
+    let pom = sources.join("pom.xml");
+    let jars = installed("java", &pom, |unfinished| {
         has("mvn", "maven")?;
-        progress("fetching pgjdbc");
         let mut maven = Command::new("mvn");
-        maven.args(["--quiet", "--batch-mode"]);
-        maven.arg("org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy");
-        maven.arg(format!("-Dartifact=org.postgresql:postgresql:{PGJDBC}"));
+        maven.args(["--quiet", "--batch-mode", "--file"]).arg(&pom);
+        maven.arg("org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies");
         maven.arg(format!("-DoutputDirectory={}", unfinished.display()));
         run(maven.current_dir(folder())).map(drop)
     })?;
     let mut client = Command::new("java");
     client.args(["-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
-    client
-        .arg("-cp")
-        .arg(jar.join(format!("postgresql-{PGJDBC}.jar")));
-    client.arg(Language::Java.sources().join("Client.java"));
+    client.arg("-cp").arg(jars.join("*"));
+    client.arg(sources.join("Client.java"));
     Ok(client)
 }
 
-fn go() -> Result<Command> {
+fn go(sources: &Path, engine: Engine) -> Result<Command> {
     has("go", "golang-go")?;
-    let program = folder().join("pgx-client");
-    progress("building the client with pgx, if anything changed");
+    let program = folder().join(format!("go-{}", engine.name()));
+    progress("building the client in Go, if anything changed");
     fs::create_dir_all(folder())?;
     let mut build = Command::new("go");
-    build.current_dir(Language::Go.sources());
+    build.current_dir(sources);
     build.args(["build", "-mod=readonly", "-o"]).arg(&program);
     run(build.arg("."))?;
     Ok(Command::new(program))
 }
 
-fn node() -> Result<Command> {
+fn node(sources: &Path) -> Result<Command> {
     has("node", "nodejs")?;
-    let sources = Language::Node.sources();
-    let manifest = fs::read_to_string(sources.join("package.json"))?;
-    let name = format!("node-{}", spelled(&manifest));
-    let installed = cached(&folder().join(name), |unfinished| {
+    let manifest = sources.join("package.json");
+    let packages = installed("node", &manifest, |unfinished| {
         has("npm", "npm")?;
-        progress("fetching node-postgres");
         fs::create_dir_all(unfinished)?;
-        fs::write(unfinished.join("package.json"), &manifest)?;
+        fs::copy(&manifest, unfinished.join("package.json"))?;
         let mut npm = Command::new("npm");
         npm.args(["install", "--silent", "--no-audit", "--no-fund"]);
         npm.args(["--no-package-lock", "--ignore-scripts"]);
         run(npm.current_dir(unfinished)).map(drop)
     })?;
     let mut client = Command::new("node");
-    client.env("NODE_PATH", installed.join("node_modules"));
+    client.env("NODE_PATH", packages.join("node_modules"));
     client.arg(sources.join("client.js"));
     Ok(client)
 }
 
-fn folder() -> PathBuf {
-    cache().join("clients")
+/// A folder that `install` filled with what `manifest` names: another one when that changes.
+fn installed(
+    language: &str,
+    manifest: &Path,
+    install: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let mut text = DefaultHasher::new();
+    fs::read(manifest)?.hash(&mut text);
+    let name = format!("{language}-{:016x}", text.finish());
+    cached(&folder().join(name), |unfinished| {
+        progress(&format!("fetching what {} names", manifest.display()));
+        install(unfinished)
+    })
 }
 
-/// Letters, digits and points, for a folder that is another one when a version changes.
-fn spelled(text: &str) -> String {
-    let is_kept = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '.';
-    text.chars().filter(is_kept).collect()
+fn folder() -> PathBuf {
+    cache().join("clients")
 }
 
 /// Installs the package of Debian where `program` is missing and that is possible.
