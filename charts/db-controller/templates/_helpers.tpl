@@ -70,7 +70,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "db-controller.unknownKeys" -}}
 {{- $known := list
   "affinity" "autoscaling" "controllerConfig" "crds" "dashboard" "dbController" "dbproxy"
-  "deprecationConversionWebhook" "dsnexec" "env" "extraArgs" "extraEnv" "extraVolumeMounts"
+  "consumers" "deprecationConversionWebhook" "dsnexec" "env" "extraArgs" "extraEnv" "extraVolumeMounts"
   "extraVolumes" "fullnameOverride" "global" "healthProbe" "ib" "image" "imagePullSecrets"
   "lifecycle" "metrics" "nameOverride" "networkPolicy" "nodeSelector" "pdb" "podAnnotations"
   "podLabels" "podSecurityContext" "postgresql" "priorityClassName" "probes" "rbac"
@@ -82,6 +82,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- /* Sections whose keys are all ours; what the original had there besides has no effect. */}}
 {{- $sections := dict
+  "consumers" (list "enabled")
   "crds" (list "install")
   "dashboard" (list "alert" "annotations" "enabled" "labels")
   "dbController" (list "class")

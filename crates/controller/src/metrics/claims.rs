@@ -202,12 +202,11 @@ impl ClaimGauges {
         if conditions::is_true(&status.conditions, Type::Rotating) {
             self.deferred.with_label_values(&["live_sessions"]).inc();
         }
-        if let Some(consumers) = status.consumers {
-            let behind = consumers.total - consumers.current;
-            for (state, count) in [("current", consumers.current), ("behind", behind)] {
-                let labels = [namespace, state];
-                self.consumers.with_label_values(&labels).add(count);
-            }
+        let consumers = status.consumers.unwrap_or_default();
+        let behind = consumers.total - consumers.current;
+        for (state, count) in [("current", consumers.current), ("behind", behind)] {
+            let labels = [namespace, state];
+            self.consumers.with_label_values(&labels).add(count);
         }
         let rotation = status.rotation.unwrap_or_default();
         if let Some(next) = rotation.next_rotation_at {
