@@ -42,13 +42,15 @@ impl Affinity {
             return Some(generation);
         }
         let lsid = command.lsid?;
-        if command.is_in_transaction {
+        let open = if command.is_in_transaction {
             if command.starts_transaction {
                 return None;
             }
-            return self.transactions.get(&lsid);
-        }
-        self.writes.get(&(lsid, command.txn_number?))
+            self.transactions.get(&lsid)
+        } else {
+            None
+        };
+        open.or_else(|| self.writes.get(&(lsid, command.txn_number?)))
     }
 
     /// Notes what `command` begins, before it is sent.
@@ -58,7 +60,9 @@ impl Affinity {
         };
         if command.is_in_transaction {
             self.transactions.set(lsid, generation, now);
-        } else {
+        }
+        // Drivers send a commit again as well, even one that was acknowledged, if by too few.
+        if !command.is_in_transaction || command.ends_transaction() {
             self.writes.set((lsid, number), generation, now);
         }
     }

@@ -100,6 +100,12 @@ fn a_transaction_stays_with_its_login_until_it_is_acknowledged() {
         OLD
     );
     assert!(!stage.affinity.has_open_work(OLD, stage.now));
+    // Under the other login the driver would be told that there was no such transaction, and it
+    // would do all of it again.
+    assert_eq!(
+        stage.send(&statement("commitTransaction", false), &ok, NEW),
+        OLD
+    );
     assert_eq!(stage.send(&statement("insert", true), &ok, NEW), NEW);
 }
 
