@@ -10,6 +10,7 @@ mod languages;
 mod mongo;
 mod mongo_claim;
 mod mongo_crew;
+mod mongo_failover;
 mod mongo_languages;
 mod proxy;
 mod session;

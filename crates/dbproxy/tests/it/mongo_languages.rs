@@ -20,7 +20,7 @@ const MEANWHILE: u64 = 1;
 const DATABASE: &str = "orders";
 
 /// Work of a previous login that does not end by itself, as a change stream, moves after 10 s.
-const ENVIRONMENT: [(&str, &str); 2] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 2] = [
     ("DBPROXY_ENGINE", "mongodb"),
     ("DBPROXY_DRAIN_SECONDS", "10"),
 ];
@@ -54,7 +54,7 @@ async fn no_operation_of_any_driver_fails_through_fifty_rotations() -> Result<()
 }
 
 /// Waits until the proxy uses the other login.
-async fn rotate(claim: &mut Claim<'_>, proxy: &Dbproxy) -> Result<()> {
+pub(crate) async fn rotate(claim: &mut Claim<'_>, proxy: &Dbproxy) -> Result<()> {
     const GENERATION: &str = "mongo_proxy_generation";
     let before = proxy.metric(GENERATION).await?;
     let secret = claim.rotate().await?;
