@@ -3,20 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::GroupVersionKind;
-use kube::{Client, ResourceExt, discovery};
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use kube::Client;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use testkit::assets::workspace;
-use testkit::control_plane::{ControlPlane, ControlPlaneOptions};
+use testkit::control_plane::{ControlPlane, ControlPlaneOptions, InstalledChart};
 use testkit::controller::{ControllerOptions, ControllerProcess};
 use testkit::process::with_free_ports;
 use testkit::wait::wait_for;
 use testkit::{TestEnv, env};
 
-use super::helm::{NAMESPACE, RELEASE, Rendered, kind_of};
+use super::helm::{NAMESPACE, RELEASE};
 use crate::support::{Stage, merge};
 
 const SHOP: &str = "shop";
@@ -25,7 +24,7 @@ const FULLNAME: &str = "blue-db-controller";
 /// A cluster with the release's registrations and one replica of its controller.
 struct Installed<'a> {
     env: &'a TestEnv,
-    rendered: Rendered,
+    chart: InstalledChart,
     kubeconfig: String,
     shop: Stage,
 }
@@ -44,23 +43,15 @@ impl<'a> Installed<'a> {
         let chart = control_plane
             .install_chart(RELEASE, NAMESPACE, &values)
             .await?;
-        let client = control_plane.client().await?;
-        lead_to_this_machine(&client).await?;
-        let rendered = Rendered::from(&values)?;
-        for object in &rendered.objects {
-            if kind_of(object).ends_with("WebhookConfiguration") {
-                apply(&client, object).await?;
-            }
-        }
-        let account = &chart.service_account;
+        control_plane.register_webhook(&chart).await?;
         let kubeconfig = control_plane
-            .service_account_kubeconfig(NAMESPACE, account)
+            .service_account_kubeconfig(NAMESPACE, &chart.service_account)
             .await?;
-        let namespace = SHOP.to_owned();
+        let (client, namespace) = (control_plane.client().await?, SHOP.to_owned());
         let shop = Stage { client, namespace };
         Ok(Self {
             env,
-            rendered,
+            chart,
             kubeconfig,
             shop,
         })
@@ -68,28 +59,12 @@ impl<'a> Installed<'a> {
 
     /// One replica, with the arguments and the environment of the release's pods.
     async fn controller(&self) -> Result<ControllerProcess> {
-        let arguments = self.rendered.arguments()?;
-        let of_webhook = [
-            "--webhook",
-            "--unknown",
-            "--sidecar",
-            "--enable",
-            "--dbproxy",
-        ];
-        let is_its = |argument: &String| of_webhook.iter().any(|flag| argument.starts_with(flag));
-        let env = self.rendered.container()?["env"]
-            .as_array()
-            .context("env")?;
-        let env = env.iter().filter_map(|variable| {
-            let (name, value) = (variable["name"].as_str()?, variable["value"].as_str()?);
-            Some((name.to_owned(), value.to_owned()))
-        });
         let options = ControllerOptions {
             kubeconfig: self.kubeconfig.clone(),
             class: "default".to_owned(),
             namespace: NAMESPACE.to_owned(),
-            args: arguments.into_iter().filter(is_its).collect(),
-            env: env.collect(),
+            args: self.chart.webhook_args.clone(),
+            env: self.chart.webhook_env.clone(),
             ..ControllerOptions::default()
         };
         self.env.start_controller(options).await
@@ -128,31 +103,6 @@ impl<'a> Installed<'a> {
         ];
         self.pod(&labels, json!({})).await
     }
-}
-
-/// The release's Service, which on a cluster without nodes leads to the test's machine.
-async fn lead_to_this_machine(client: &Client) -> Result<()> {
-    let services = Api::<Service>::namespaced(client.clone(), NAMESPACE);
-    let params = DeleteParams::default();
-    services.delete(FULLNAME, &params).await?;
-    let service = json!({
-        "metadata": { "name": FULLNAME },
-        "spec": { "type": "ExternalName", "externalName": "localhost" },
-    });
-    let service = serde_json::from_value(service)?;
-    services.create(&PostParams::default(), &service).await?;
-    Ok(())
-}
-
-async fn apply(client: &Client, object: &DynamicObject) -> Result<()> {
-    let types = object.types.as_ref().context("an object without kind")?;
-    let kind = GroupVersionKind::try_from(types)?;
-    let (resource, _) = discovery::pinned_kind(client, &kind).await?;
-    let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-    let params = PatchParams::apply("helm").force();
-    api.patch(&object.name_any(), &params, &Patch::Apply(object))
-        .await?;
-    Ok(())
 }
 
 fn sidecars(pod: &Pod) -> Vec<&str> {

@@ -3,9 +3,6 @@
 //! the machine to themselves.
 
 mod consumers;
-#[path = "../chart/helm.rs"]
-#[allow(dead_code, reason = "the chart's stories use the rest")]
-mod helm;
 mod injected;
 mod outages;
 mod place;

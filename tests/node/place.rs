@@ -1,12 +1,9 @@
 //! A namespace of one story, with a claim on a database that pods reach.
 
-use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::Api;
+use anyhow::Result;
 use serde_json::json;
 use testkit::names;
 use testkit::postgres::{PostgresAccess, execute};
-use testkit::wait::wait_for;
 
 use crate::support::{Stage, Texts, existing, merge, own, uri};
 use crate::world::{CLASS, World};
@@ -34,9 +31,9 @@ impl<'a> Place<'a> {
     ) -> Result<Self> {
         let namespace = format!("{name}-{}", names::random(6));
         world.control_plane.create_namespace(&namespace).await?;
+        world.control_plane.admits_pods(&namespace).await?;
         let client = world.control_plane.client().await?;
         let stage = Stage { client, namespace };
-        pods_are_admitted(&stage).await?;
         let admin = postgres.create_owner_admin().await?.dsn;
         let database = own("orders");
         postgres.create_database(&database, admin.login()).await?;
@@ -67,17 +64,4 @@ impl<'a> Place<'a> {
         )
         .await
     }
-}
-
-/// A pod is refused until its namespace has an account for it, which a controller makes.
-async fn pods_are_admitted(stage: &Stage) -> Result<()> {
-    let accounts = Api::<ServiceAccount>::namespaced(stage.client.clone(), &stage.namespace);
-    wait_for("the namespace's ServiceAccount", async || {
-        accounts
-            .get_opt("default")
-            .await
-            .context("get ServiceAccount")
-    })
-    .await
-    .map(drop)
 }

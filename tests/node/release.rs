@@ -1,21 +1,17 @@
-//! A release on the node's cluster: the chart's registrations, rights and arguments, with a Service
-//! that leads to processes of the test instead of pods.
+//! A release on the node's cluster: the chart's registrations, rights and arguments, answered by
+//! processes of the test instead of pods.
 
-use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::Service;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::GroupVersionKind;
-use kube::{Client, ResourceExt, discovery};
-use serde_json::json;
+use anyhow::Result;
 use testkit::assets::images;
-use testkit::control_plane::ControlPlane;
+use testkit::control_plane::{ControlPlane, InstalledChart};
 use testkit::controller::{ControllerOptions, ControllerProcess};
 use testkit::process::free_port;
 
-use crate::helm::{NAMESPACE, RELEASE, Rendered, kind_of};
+/// Where releases are installed.
+pub(crate) const NAMESPACE: &str = "ops";
 
 pub(crate) struct Release {
-    rendered: Rendered,
+    chart: InstalledChart,
     kubeconfig: String,
     class: String,
 }
@@ -31,22 +27,14 @@ impl Release {
              dsnexec: {{enabled: true, image: {{tag: {tag}}}}}\n"
         );
         let chart = control_plane
-            .install_chart(RELEASE, NAMESPACE, &values)
+            .install_chart(&name, NAMESPACE, &values)
             .await?;
-        let client = control_plane.client().await?;
-        lead_to_this_machine(&client, &name).await?;
-        let rendered = Rendered::from(&values)?;
-        for object in &rendered.objects {
-            if kind_of(object).ends_with("WebhookConfiguration") {
-                apply(&client, object).await?;
-            }
-        }
-        let account = &chart.service_account;
+        control_plane.register_webhook(&chart).await?;
         let kubeconfig = control_plane
-            .service_account_kubeconfig(NAMESPACE, account)
+            .service_account_kubeconfig(NAMESPACE, &chart.service_account)
             .await?;
         Ok(Self {
-            rendered,
+            chart,
             kubeconfig,
             class: class.to_owned(),
         })
@@ -54,28 +42,12 @@ impl Release {
 
     /// One replica, with the arguments and the environment of the release's pods.
     pub(crate) async fn controller(&self) -> Result<ControllerProcess> {
-        let of_webhook = [
-            "--webhook",
-            "--unknown",
-            "--sidecar",
-            "--enable",
-            "--dbproxy",
-        ];
-        let is_its = |argument: &String| of_webhook.iter().any(|flag| argument.starts_with(flag));
-        let env = self.rendered.container()?["env"]
-            .as_array()
-            .context("env")?;
-        let env = env.iter().filter_map(|variable| {
-            let (name, value) = (variable["name"].as_str()?, variable["value"].as_str()?);
-            Some((name.to_owned(), value.to_owned()))
-        });
-        let arguments = self.rendered.arguments()?;
         ControllerProcess::start(ControllerOptions {
             kubeconfig: self.kubeconfig.clone(),
             class: self.class.clone(),
             namespace: NAMESPACE.to_owned(),
-            args: arguments.into_iter().filter(is_its).collect(),
-            env: env.collect(),
+            args: self.chart.webhook_args.clone(),
+            env: self.chart.webhook_env.clone(),
             ..ControllerOptions::default()
         })
         .await
@@ -90,28 +62,4 @@ impl Release {
 /// The full name of a release.
 fn name_of(class: &str) -> String {
     format!("release-{class}")
-}
-
-/// The API server runs beside the tests, not beside the pods.
-async fn lead_to_this_machine(client: &Client, name: &str) -> Result<()> {
-    let services = Api::<Service>::namespaced(client.clone(), NAMESPACE);
-    services.delete(name, &DeleteParams::default()).await?;
-    let service = json!({
-        "metadata": { "name": name },
-        "spec": { "type": "ExternalName", "externalName": "localhost" },
-    });
-    let service = serde_json::from_value(service)?;
-    services.create(&PostParams::default(), &service).await?;
-    Ok(())
-}
-
-async fn apply(client: &Client, object: &DynamicObject) -> Result<()> {
-    let types = object.types.as_ref().context("an object without kind")?;
-    let kind = GroupVersionKind::try_from(types)?;
-    let (resource, _) = discovery::pinned_kind(client, &kind).await?;
-    let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-    let params = PatchParams::apply("helm").force();
-    api.patch(&object.name_any(), &params, &Patch::Apply(object))
-        .await?;
-    Ok(())
 }

@@ -7,9 +7,9 @@ use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::json;
 use testkit::wait::wait_for;
 
-use crate::helm::NAMESPACE;
 use crate::place::{CLAIM, Place};
 use crate::pods::generations;
+use crate::release::NAMESPACE;
 use crate::release::Release;
 use crate::support::rotation_of;
 use crate::work::{connection_per_query, pgbench, stay_after};

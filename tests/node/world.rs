@@ -11,8 +11,7 @@ use testkit::node::{Node, obstacle};
 use testkit::postgres::PostgresServer;
 use tokio::sync::OnceCell;
 
-use crate::helm::NAMESPACE;
-use crate::release::Release;
+use crate::release::{NAMESPACE, Release};
 use testkit::assets::workspace;
 
 /// The class that the stories share; those that stop a controller have one of their own.

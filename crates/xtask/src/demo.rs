@@ -1,12 +1,14 @@
 //! `cargo xtask demo`: the main job on real servers, in about a minute.
 //!
 //! Two PostgreSQL servers, three claims, an application and a prober behind each published Secret,
-//! and a rotation every few seconds. It ends with a report, and fails if one login or one query did.
+//! and a rotation every few seconds; and where a node can run, a labelled pod that knows only
+//! localhost. It ends with a report, and fails if one login or one query did.
 //! It measures nothing: speed is what `bench` is for.
 
 mod objects;
 mod report;
 mod stage;
+mod till;
 mod traffic;
 
 use std::process::ExitCode;
@@ -17,6 +19,7 @@ use anyhow::Result;
 use crate::signals::interrupted;
 use report::{REQUIRED_ROTATIONS, Report};
 use stage::Stage;
+use till::Till;
 use traffic::Traffic;
 
 /// A few more than required, so that the last one is over before the traffic stops.
@@ -63,6 +66,11 @@ async fn perform() -> Result<Report> {
         rows.push(traffic.stop(&stage).await?);
     }
     outcome?;
+    if let Some(till) = Till::start(&stage, clock).await? {
+        till.follow(&stage, clock).await?;
+        rows.push(till.row(&stage).await?);
+        till.stop().await?;
+    }
     clock.say("ending everything");
     stage.stop().await?;
     Ok(Report {

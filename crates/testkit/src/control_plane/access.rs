@@ -9,6 +9,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::wait::wait_for;
+
 /// Validity of ServiceAccount tokens, in seconds: longer than any test.
 const TOKEN_SECONDS: i64 = 24 * 3600;
 
@@ -122,6 +124,20 @@ contexts:
             .await
             .with_context(|| format!("cannot create namespace {name}"))
             .map(drop)
+    }
+
+    /// Waits until pods can be made in a namespace: not before it has an account for them, which a
+    /// controller makes.
+    pub async fn admits_pods(&self, namespace: &str) -> Result<()> {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client().await?, namespace);
+        wait_for("the namespace's ServiceAccount", async || {
+            accounts
+                .get_opt("default")
+                .await
+                .context("get ServiceAccount")
+        })
+        .await
+        .map(drop)
     }
 
     /// Asks for the namespace's end and does not wait for it.

@@ -3,20 +3,32 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
-use kube::api::DynamicObject;
+use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use kube::discovery::Scope;
+use serde_json::{Value, json};
 
 use super::{ClusterAccess, objects};
 use crate::assets::{control_plane, helm, tools, workspace};
 
 /// Kinds that only make sense with nodes, or that [`ClusterAccess::install_crds`] has put there.
-/// A registration would ask a Service without pods before each deletion of a claim.
-const LEFT_OUT: [&str; 4] = [
-    "Deployment",
-    "CustomResourceDefinition",
+const LEFT_OUT: [&str; 2] = ["Deployment", "CustomResourceDefinition"];
+
+/// A registration would ask a Service without pods before each deletion of a claim, so these wait
+/// for [`ClusterAccess::register_webhook`].
+const REGISTRATIONS: [&str; 2] = [
     "MutatingWebhookConfiguration",
     "ValidatingWebhookConfiguration",
+];
+
+/// How the arguments of the pods begin that concern the webhook.
+const WEBHOOK_FLAGS: [&str; 5] = [
+    "--webhook",
+    "--unknown",
+    "--sidecar",
+    "--enable",
+    "--dbproxy",
 ];
 
 /// The objects of one release.
@@ -27,6 +39,10 @@ pub struct InstalledChart {
     pub service_account: String,
     /// The config file that the Deployment would mount.
     pub config: String,
+    /// What of the Deployment's arguments and environment concerns the webhook.
+    pub webhook_args: Vec<String>,
+    pub webhook_env: Vec<(String, String)>,
+    registrations: Vec<DynamicObject>,
     objects: Vec<DynamicObject>,
 }
 
@@ -43,11 +59,15 @@ impl ClusterAccess {
         let rendered = objects::parse(&yaml)?;
         let service_account = service_account_of(&rendered)?;
         let config = config_of(&rendered)?;
+        let (webhook_args, webhook_env) = webhook_of(&rendered);
         let client = self.client().await?;
-        let objects: Vec<_> = rendered
+        let is_wanted = |object: &DynamicObject| !LEFT_OUT.contains(&objects::kind(object));
+        let is_registration =
+            |object: &DynamicObject| REGISTRATIONS.contains(&objects::kind(object));
+        let (registrations, objects): (Vec<_>, Vec<_>) = rendered
             .into_iter()
-            .filter(|object| !LEFT_OUT.contains(&objects::kind(object)))
-            .collect();
+            .filter(is_wanted)
+            .partition(is_registration);
         for object in &objects {
             objects::apply(&client, ns, object).await?;
         }
@@ -55,8 +75,31 @@ impl ClusterAccess {
             namespace: ns.to_owned(),
             service_account,
             config,
+            webhook_args,
+            webhook_env,
+            registrations,
             objects,
         })
+    }
+
+    /// Puts the release's webhook into force. Its Service leads to this machine, where a process
+    /// with the chart's `webhook_args` is to answer at the port of the chart's values.
+    pub async fn register_webhook(&self, chart: &InstalledChart) -> Result<()> {
+        let client = self.client().await?;
+        let of_release = |object: &&DynamicObject| objects::kind(object) == "Service";
+        let service = chart.objects.iter().find(of_release);
+        let name = service.context("the chart has no Service")?.name_any();
+        let services = Api::<Service>::namespaced(client.clone(), &chart.namespace);
+        services.delete(&name, &DeleteParams::default()).await?;
+        let service = serde_json::from_value(json!({
+            "metadata": { "name": name },
+            "spec": { "type": "ExternalName", "externalName": "localhost" },
+        }))?;
+        services.create(&PostParams::default(), &service).await?;
+        for object in &chart.registrations {
+            objects::apply(&client, &chart.namespace, object).await?;
+        }
+        Ok(())
     }
 
     /// Removes the release's objects outside its namespace; the others go with the namespace.
@@ -112,6 +155,26 @@ fn service_account_of(objects: &[DynamicObject]) -> Result<String> {
             account.map(ResourceExt::name_any)
         })
         .context("the chart has no ServiceAccount")
+}
+
+/// Arguments and environment; a variable without a plain value is left out.
+fn webhook_of(objects: &[DynamicObject]) -> (Vec<String>, Vec<(String, String)>) {
+    let mut deployments = objects
+        .iter()
+        .filter(|object| objects::kind(object) == "Deployment");
+    let container =
+        deployments.find_map(|object| object.data.pointer("/spec/template/spec/containers/0"));
+    let list = |name: &str| {
+        let list = container.and_then(|container| container.get(name)?.as_array());
+        list.into_iter().flatten()
+    };
+    let args = list("args").filter_map(Value::as_str);
+    let args = args.filter(|arg| WEBHOOK_FLAGS.iter().any(|flag| arg.starts_with(flag)));
+    let env = list("env").filter_map(|variable| {
+        let (name, value) = (variable.get("name")?, variable.get("value")?);
+        Some((name.as_str()?.to_owned(), value.as_str()?.to_owned()))
+    });
+    (args.map(str::to_owned).collect(), env.collect())
 }
 
 fn config_of(objects: &[DynamicObject]) -> Result<String> {

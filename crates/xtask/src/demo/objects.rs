@@ -1,12 +1,11 @@
 //! What a platform team and an application team would apply: servers, admin Secrets, claims.
 
 use anyhow::{Context, Result, ensure};
-use api::claim::{DatabaseClaim, RotationSpec};
+use api::claim::DatabaseClaim;
 use api::conditions::{self, Type};
 use api::names::secret_key;
 use api::server::DatabaseServer;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, PostParams};
 use kube::{Client, ResourceExt};
 use secrecy::ExposeSecret;
@@ -38,7 +37,7 @@ pub(super) async fn admit(client: &Client, server: &Server) -> Result<String> {
     let object: DatabaseServer = serde_json::from_value(json!({
         "metadata": { "name": name },
         "spec": {
-            "host": "localhost",
+            "host": postgres.host(),
             "port": postgres.port(),
             "sslMode": "require",
             "adminSecretRef": { "name": secret },
@@ -64,7 +63,9 @@ pub(super) async fn claims(stage: &Stage) -> Result<Vec<Claim>> {
     let [first, second] = &stage.servers;
     let mut all = Vec::new();
     for (name, server) in [("orders", first), ("invoices", second)] {
-        let spec = json!({ "userName": name, "databaseName": name, "server": server.name });
+        let spec = json!({
+            "userName": name, "databaseName": name, "server": server.name, "rotation": often(),
+        });
         create(&stage.client, name, spec).await?;
         all.push(claim(name, server, "new database"));
     }
@@ -79,6 +80,7 @@ pub(super) async fn claims(stage: &Stage) -> Result<Vec<Claim>> {
     let spec = json!({
         "userName": "storekeeper",
         "databaseName": "warehouse",
+        "rotation": often(),
         "useExistingSource": true,
         "sourceDataFrom": {
             "type": "database",
@@ -98,14 +100,15 @@ fn claim(name: &str, server: &Server, what: &'static str) -> Claim {
     }
 }
 
-async fn create(client: &Client, name: &str, spec: Value) -> Result<()> {
+/// All the time.
+fn often() -> Value {
+    json!({ "period": PERIOD })
+}
+
+pub(super) async fn create(client: &Client, name: &str, spec: Value) -> Result<()> {
     let mut object: DatabaseClaim =
         serde_json::from_value(json!({ "metadata": { "name": name }, "spec": spec }))?;
     object.spec.class = Some(CLASS.to_owned());
-    object.spec.rotation = Some(RotationSpec {
-        period: Some(IntOrString::String(PERIOD.to_owned())),
-        ..RotationSpec::default()
-    });
     Api::<DatabaseClaim>::namespaced(client.clone(), NAMESPACE)
         .create(&PostParams::default(), &object)
         .await
@@ -128,9 +131,12 @@ pub(super) async fn ready(stage: &Stage, name: &str) -> Result<DatabaseClaim> {
     .await
 }
 
+pub(super) fn all(stage: &Stage) -> Api<DatabaseClaim> {
+    Api::namespaced(stage.client.clone(), NAMESPACE)
+}
+
 pub(super) async fn get(stage: &Stage, name: &str) -> Result<DatabaseClaim> {
-    let claims = Api::<DatabaseClaim>::namespaced(stage.client.clone(), NAMESPACE);
-    claims
+    all(stage)
         .get(name)
         .await
         .with_context(|| format!("cannot read claim {name}"))

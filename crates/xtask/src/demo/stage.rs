@@ -5,7 +5,9 @@ use kube::Client;
 use testkit::assets::{self, controller, postgres::DEFAULT_MAJOR};
 use testkit::control_plane::{ControlPlane, ControlPlaneOptions};
 use testkit::controller::{ControllerOptions, ControllerProcess};
+use testkit::node;
 use testkit::postgres::{Admin, PostgresServer};
+use testkit::process::free_port;
 
 use super::{Clock, objects};
 
@@ -32,7 +34,7 @@ pub(super) struct Stage {
     controller: ControllerProcess,
     pub client: Client,
     pub servers: [Server; 2],
-    control_plane: ControlPlane,
+    pub control_plane: ControlPlane,
 }
 
 /// Builds or fetches what is needed and returns the versions of PostgreSQL to run.
@@ -42,6 +44,10 @@ pub(super) async fn prepare() -> Result<[u32; 2]> {
         assets::control_plane::binaries()?;
         assets::helm::binary()?;
         assets::postgres::binaries(DEFAULT_MAJOR)?;
+        if node::obstacle().is_none() {
+            assets::node::programs()?;
+            assets::images::build()?;
+        }
         if let Err(err) = assets::postgres::binaries(SECOND_MAJOR) {
             println!("both servers are PostgreSQL {DEFAULT_MAJOR}: {err:#}");
             return Ok([DEFAULT_MAJOR; 2]);
@@ -123,7 +129,12 @@ async fn server(major: u32, name: &str) -> Result<Server> {
 }
 
 async fn start_controller(control_plane: &ControlPlane) -> Result<ControllerProcess> {
-    let chart = control_plane.install_chart(HOME, HOME, "").await?;
+    let (port, tag) = (free_port()?, assets::images::TAG);
+    let values = format!(
+        "webhook: {{port: {port}}}\nservice: {{port: {port}}}\ndbproxy: {{image: {{tag: {tag}}}}}\n"
+    );
+    let chart = control_plane.install_chart(HOME, HOME, &values).await?;
+    control_plane.register_webhook(&chart).await?;
     let kubeconfig = control_plane
         .service_account_kubeconfig(HOME, &chart.service_account)
         .await?;
@@ -132,6 +143,8 @@ async fn start_controller(control_plane: &ControlPlane) -> Result<ControllerProc
         class: CLASS.to_owned(),
         config: chart.config,
         namespace: HOME.to_owned(),
+        args: chart.webhook_args,
+        env: chart.webhook_env,
         ..ControllerOptions::default()
     })
     .await
