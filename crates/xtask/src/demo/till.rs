@@ -2,6 +2,7 @@
 //! claim's status tells when it has.
 
 use anyhow::{Context, Result, ensure};
+use api::names::{annotation, pod as label};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -19,8 +20,6 @@ use super::stage::{CLASS, NAMESPACE, Server, Stage};
 const NAME: &str = "till";
 
 const ROTATIONS: usize = 5;
-
-const PREFIX: &str = "persistance.atlas.infoblox.com";
 
 /// A connection for each query, from the moment the proxy serves.
 const SCRIPT: &str = "\
@@ -142,7 +141,7 @@ impl Till {
 }
 
 async fn rotate(stage: &Stage, nonce: i64) -> Result<()> {
-    let annotations = json!({ format!("{PREFIX}/rotate"): format!("demo-{nonce}") });
+    let annotations = json!({ annotation::ROTATE: format!("demo-{nonce}") });
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let claims = objects::all(stage);
     let patched = claims.patch(NAME, &PatchParams::default(), &patch).await;
@@ -155,9 +154,7 @@ async fn create_pod(stage: &Stage) -> Result<Pod> {
     let pods = Api::<Pod>::namespaced(stage.client.clone(), NAMESPACE);
     let pod = serde_json::from_value(json!({
         "metadata": { "name": NAME, "labels": {
-            format!("{PREFIX}/claim"): NAME,
-            format!("{PREFIX}/class"): CLASS,
-            format!("{PREFIX}/dbproxy"): "enabled",
+            label::CLAIM: NAME, label::CLASS: CLASS, label::DBPROXY: label::ENABLED,
         }},
         "spec": {
             "terminationGracePeriodSeconds": 1,

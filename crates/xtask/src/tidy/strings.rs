@@ -28,6 +28,7 @@ const RULES: [Rule; 4] = [
             "crates/mongo-proxy/src/credential",
             "crates/mongo-proxy/src/scram/keys.rs",
             "crates/controller/src/publish.rs",
+            "crates/dbproxy/src/acknowledge.rs",
             "crates/dbproxy/src/dsn.rs",
             "crates/dbproxy/src/login.rs",
             "crates/dbproxy/src/private.rs",
