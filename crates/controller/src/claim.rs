@@ -166,7 +166,8 @@ fn next(
                 memory.checked_at = Some(now);
             });
             let check = schedule::next_check(now, context.config.load().drift_check_period, uid);
-            let asking = consumers::begin(context, uid);
+            let generation = outcome.published.stored.generation();
+            let asking = consumers::begin(claim, context, uid, generation);
             let until = [outcome.next, asking].into_iter().flatten();
             let until = until.fold(check, Ord::min);
             Action::requeue(schedule::until(now, until))

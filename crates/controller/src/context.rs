@@ -62,8 +62,8 @@ pub struct Context {
     pub claims: OnceLock<Vec<Cache<DatabaseClaim>>>,
     /// Places on servers with a quota that no status tells of yet.
     pub reservations: Reservations,
-    /// Bounds the pods that are asked at once which credential they use.
-    pub asking: Arc<Semaphore>,
+    /// Bounds the claims whose pods are asked at once which credential they use.
+    pub asking: Semaphore,
     pub started_at: Timestamp,
 }
 
@@ -145,7 +145,7 @@ pub struct Memory {
     pub checked_at: Option<Timestamp>,
     /// Set after a failure or a deferral: nothing happens before its end unless the claim changes.
     pub rest: Option<Rest>,
-    /// Set while not all pods are known to have the newest credential.
+    /// Where the questions to the claim's pods stand.
     pub round: Option<Round>,
     /// The claim as the API server returned it after our last write, until the cache has it.
     written: Option<Arc<DatabaseClaim>>,

@@ -86,8 +86,8 @@ pub enum MetricsAccess {
 /// How long the last passes may take once a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(8);
 
-/// So many pods are asked at once which credential they use.
-const PODS_AT_ONCE: usize = 64;
+/// The pods of so many claims are asked at once which credential they use.
+const ASKED_AT_ONCE: usize = 16;
 
 /// Runs until the token ends, or something fails that only a new process can mend.
 pub async fn run(options: Options, token: CancellationToken) -> Result<(), Error> {
@@ -206,7 +206,7 @@ fn context(
         memory: Memories::default(),
         claims: OnceLock::new(),
         reservations: Reservations::default(),
-        asking: Arc::new(Semaphore::new(PODS_AT_ONCE)),
+        asking: Semaphore::new(ASKED_AT_ONCE),
         started_at: Timestamp::now(),
         client,
         settings,

@@ -18,17 +18,21 @@ pub enum Answer {
 /// So many pods are named at most.
 const NAMED: usize = 10;
 
-/// The pause before the first question, in which most kubelets have not brought the Secret yet,
-/// doubles with each round.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// Before the first question, in which most kubelets have not brought the Secret yet; doubles.
+pub const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long to wait before pods are asked again, after `asked` rounds.
-pub fn pause(asked: u32) -> Duration {
-    FIRST_PAUSE
-        .saturating_mul(2_u32.saturating_pow(asked))
-        .min(LONGEST_PAUSE)
+/// So often pods are asked about one credential, within eight and a half minutes; then once at each
+/// drift check.
+const QUESTIONS: u32 = 9;
+
+/// How long to wait before pods are asked again; `None` if they were asked often enough.
+pub fn pause(asked: u32) -> Option<Duration> {
+    let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(asked));
+    (asked < QUESTIONS).then_some(doubled)
 }
+
+/// The count after which one question is left.
+pub const LAST_QUESTION: u32 = QUESTIONS - 1;
 
 /// The answers of all pods about the credential of this number; `None` where there is no pod. Who
 /// is ahead of it saw the next one before we asked.
@@ -119,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn questions_become_rare() {
-        let pauses: Vec<_> = (0..10).map(|asked| pause(asked).as_secs()).collect();
-        assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    fn questions_become_rare_and_end() {
+        let pauses: Vec<_> = (0..).map_while(pause).map(|it| it.as_secs()).collect();
+        assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 512]);
     }
 }

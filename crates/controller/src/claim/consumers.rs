@@ -7,7 +7,7 @@
 mod ask;
 mod pods;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use api::claim::{ConsumersStatus, DatabaseClaim, DatabaseClaimStatus};
 use engine::{
@@ -26,39 +26,73 @@ use crate::{
 };
 
 /// So many pods of one claim are asked at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
 /// A kubelet brings a changed Secret within one and a half minutes; who lacks it after this lags.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// Where the questions about one claim stand.
+/// While too many claims' pods are asked, the others wait.
+const TURN: Duration = Duration::from_secs(5);
+
+/// Where the questions about one credential of a claim stand.
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
+    generation: i64,
     asked: u32,
-    due: Timestamp,
+    /// `None` while there is nothing to ask.
+    due: Option<Timestamp>,
     /// Whether an Event named those who lag.
     is_told: bool,
 }
 
 impl Round {
-    fn first(due: Timestamp) -> Self {
+    fn new(generation: i64, asked: u32, due: Timestamp) -> Self {
         Self {
-            asked: 0,
-            due,
+            generation,
+            asked,
+            due: Some(due),
             is_told: false,
         }
     }
 }
 
-/// Lets the pods be asked soon: something was done to the claim, and perhaps published.
-pub(super) fn begin(context: &Context, uid: &str) -> Option<Timestamp> {
-    let due = schedule::after(context.now(), consumers::pause(0));
-    let round = context
-        .settings
-        .follows_consumers
-        .then(|| Round::first(due));
-    context.memory.update(uid, |memory| memory.round = round);
-    round.map(|round| round.due)
+/// Lets the pods be asked soon: something was done to the claim, and perhaps published. Returns when.
+pub(super) fn begin(
+    claim: &DatabaseClaim,
+    context: &Context,
+    uid: &str,
+    generation: i64,
+) -> Option<Timestamp> {
+    if !context.settings.follows_consumers {
+        return None;
+    }
+    let known = context.memory.get(uid).round;
+    let soon = schedule::after(context.now(), consumers::FIRST_PAUSE);
+    let round = match known.filter(|round| round.generation == generation) {
+        Some(round) if round.due.is_some() => round,
+        Some(round) => Round {
+            asked: consumers::LAST_QUESTION,
+            due: Some(soon),
+            ..round
+        },
+        None => Round::new(generation, asked_before(claim, generation), soon),
+    };
+    context
+        .memory
+        .update(uid, |memory| memory.round = Some(round));
+    round.due
+}
+
+/// Who was asked by an earlier process is asked once more, not chased again.
+fn asked_before(claim: &DatabaseClaim, generation: i64) -> u32 {
+    let status = claim.status.as_ref();
+    let consumers = status.and_then(|status| status.consumers.as_ref());
+    let were_asked = consumers.is_some_and(|consumers| consumers.generation == generation);
+    if were_asked {
+        consumers::LAST_QUESTION
+    } else {
+        0
+    }
 }
 
 /// Asks the claim's pods, if it is time. Returns when they should be asked again.
@@ -72,23 +106,48 @@ pub(super) async fn follow(
     let status = claim.status.as_ref()?;
     let generation = status.rotation.as_ref()?.generation;
     let known = context.memory.get(uid).round;
-    // After a restart status tells where we were.
+    // After a restart status tells whether there is anything left to ask.
     let unfinished = || {
-        let is_asked = context.settings.follows_consumers;
         let are_current = consumers::are_current(status.consumers.as_ref(), generation);
-        (is_asked && !are_current).then(|| Round::first(now))
+        let is_wanted = context.settings.follows_consumers && !are_current;
+        is_wanted.then(|| Round::new(generation, asked_before(claim, generation), now))
     };
+    let known = known.filter(|round| round.generation == generation);
     let mut round = known.or_else(unfinished)?;
-    if round.due > now {
-        return Some(round.due);
+    if round.due? > now {
+        return round.due;
     }
-    let are_current = match tally(claim, context, inputs, generation).await {
+    // Nobody waits for others' pods here: this claim may soon have better to do.
+    if let Ok(_turn) = context.asking.try_acquire() {
+        let are_current = ask_all(claim, context, inputs, &mut round).await;
+        round.asked = round.asked.saturating_add(1);
+        let pause = consumers::pause(round.asked).filter(|_| !are_current);
+        round.due = pause.map(|pause| schedule::after(context.now(), pause));
+    } else {
+        round.due = Some(schedule::after(now, TURN));
+    }
+    context
+        .memory
+        .update(uid, |memory| memory.round = Some(round));
+    round.due
+}
+
+/// One question to each pod, and what the claim's status says of the answers. Returns whether all
+/// are current.
+async fn ask_all(
+    claim: &DatabaseClaim,
+    context: &Context,
+    inputs: &Inputs,
+    round: &mut Round,
+) -> bool {
+    let generation = round.generation;
+    match tally(claim, context, inputs, generation).await {
         Ok(consumers) => {
             let are_current = consumers::are_current(consumers.as_ref(), generation);
-            let mut status = status.clone();
+            let mut status = claim.status.clone().unwrap_or_default();
             status.consumers = consumers;
             let _ = report::write(claim, context, &status).await;
-            if !are_current && !round.is_told && is_late(&status, now) {
+            if !are_current && !round.is_told && is_late(&status, context.now()) {
                 round.is_told = true;
                 warn(claim, context, &status).await;
             }
@@ -101,12 +160,7 @@ pub(super) async fn follow(
             }
             false
         }
-    };
-    round.asked = round.asked.saturating_add(1);
-    round.due = schedule::after(context.now(), consumers::pause(round.asked));
-    let next = (!are_current).then_some(round);
-    context.memory.update(uid, |memory| memory.round = next);
-    next.map(|round| round.due)
+    }
 }
 
 /// What all pods say.
@@ -119,15 +173,9 @@ async fn tally(
     let namespace = claim.namespace().unwrap_or_default();
     let (client, secret) = (&context.client, &inputs.wishes.secret.name);
     let consumers = pods::consumers(client, &namespace, &claim.name_any(), secret).await?;
-    let questions = consumers.into_iter().map(|Consumer { pod, address }| {
-        let asking = Arc::clone(&context.asking);
-        async move {
-            let permit = asking.acquire_owned().await;
-            let answer = ask::ask(address).await;
-            drop(permit);
-            (pod, answer)
-        }
-    });
+    let questions = consumers
+        .into_iter()
+        .map(async |Consumer { pod, address }| (pod, ask::ask(address).await));
     let answers: Vec<(String, Answer)> = futures::stream::iter(questions)
         .buffer_unordered(AT_ONCE)
         .collect()

@@ -16,7 +16,7 @@ pub(super) struct Consumer {
 }
 
 /// More pods than one claim should have.
-const MOST: usize = 1000;
+const MOST: usize = 500;
 
 /// No label is longer, so no pod names a claim that is.
 const LONGEST_LABEL: usize = 63;
