@@ -12,6 +12,8 @@ pub(crate) enum Class {
     Hello,
     /// The server answers without a login.
     Open,
+    /// Needs a login, but is not worth waiting for one.
+    Ending,
     /// Everything else needs a login.
     Closed,
 }
@@ -90,7 +92,8 @@ fn class(name: &str) -> Class {
     match name {
         "saslStart" | "saslContinue" | "authenticate" | "logout" | "getnonce" => Class::Login,
         "hello" | "isMaster" | "ismaster" => Class::Hello,
-        "ping" | "buildInfo" | "buildinfo" | "endSessions" => Class::Open,
+        "ping" | "buildInfo" | "buildinfo" => Class::Open,
+        "endSessions" => Class::Ending,
         _ => Class::Closed,
     }
 }

@@ -117,6 +117,27 @@ pub(crate) fn answer(
     Ok(out)
 }
 
+/// What the server that answers is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Role<'a> {
+    Primary,
+    /// And who is primary, if it knows.
+    Secondary(Option<&'a str>),
+    /// Of no set.
+    NoMember,
+}
+
+pub(crate) fn role(body: &RawDocument) -> Role<'_> {
+    if !is_of_a_set(body) {
+        return Role::NoMember;
+    }
+    let says = |key| body.get_bool(key).is_ok_and(|is_so| is_so);
+    if says("isWritablePrimary") || says("ismaster") {
+        return Role::Primary;
+    }
+    Role::Secondary(body.get_str("primary").ok())
+}
+
 fn is_of_a_set(body: &RawDocument) -> bool {
     matches!(body.get("setName"), Ok(Some(RawBsonRef::String(_))))
 }

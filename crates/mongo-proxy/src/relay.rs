@@ -7,6 +7,7 @@
 mod forward;
 mod greeting;
 mod routes;
+mod seek;
 
 use std::io;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use bson::raw::{RawDocument, RawDocumentBuf};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use self::seek::Aim;
 use crate::answers;
 use crate::command::{Class, Command};
 use crate::metrics::Counted;
@@ -49,6 +51,7 @@ pub(crate) struct Relay {
     client: BufReader<TcpStream>,
     /// Fixed from the first connection on.
     member: Option<Arc<str>>,
+    aim: Aim,
     /// In the order in which they were opened.
     upstreams: Vec<Upstream>,
     /// What the driver said of itself.
@@ -62,10 +65,15 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) fn new(shared: Arc<Shared>, socket: TcpStream, member: Option<Arc<str>>) -> Self {
         let counted = Counted::on(&shared.metrics.clients);
+        let aim = match &member {
+            Some(_) => Aim::Member,
+            None => Aim::Primary,
+        };
         Self {
             shared,
             client: BufReader::with_capacity(16 * 1024, socket),
             member,
+            aim,
             upstreams: Vec::new(),
             metadata: None,
             visitor: Visitor::default(),
@@ -138,7 +146,9 @@ impl Relay {
                 self.answer(frame, &answer).await
             }
             Class::Hello => self.hello(frame, &message).await,
-            Class::Open | Class::Closed => self.forward(frame, &message, &command).await,
+            Class::Open | Class::Ending | Class::Closed => {
+                self.forward(frame, &message, &command).await
+            }
         }
     }
 

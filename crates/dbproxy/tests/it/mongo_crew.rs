@@ -104,6 +104,15 @@ impl Crew {
         self.members().map(line).collect::<Vec<_>>().join("\n")
     }
 
+    /// Whether nothing failed but that.
+    pub(crate) fn fails_only(&self, language: Language, kind: &str) -> bool {
+        self.members().all(|(who, totals)| {
+            let totals = totals.borrow();
+            let mut failed = totals.failed.iter().filter(|(_, number)| **number > 0);
+            failed.all(|(what, _)| who == language && what == kind)
+        })
+    }
+
     pub(crate) fn failures(&self) -> Vec<String> {
         let told = |(language, totals): (Language, &watch::Sender<Totals>)| {
             let totals = totals.borrow();

@@ -1,7 +1,7 @@
 //! Forwards a command and its answers, and mends what a change of the credential breaks.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bson::raw::RawDocumentBuf;
 
@@ -32,7 +32,15 @@ impl Relay {
             return self.answer(frame, &answer).await;
         }
         let place = match command.class {
-            Class::Closed => match self.logged_in(pinned).await? {
+            // Nobody waits for this at the end of an application.
+            Class::Ending => match self.logged_in(pinned, Duration::ZERO).await? {
+                Ok(place) => place,
+                Err(Refused) => self.any().await?,
+            },
+            Class::Closed => match self
+                .logged_in(pinned, self.shared.settings.hold_timeout)
+                .await?
+            {
                 Ok(place) => place,
                 Err(Refused) if message.has_more_to_come() => return Err(End::Gone),
                 Err(Refused) => return self.answer(frame, &answers::authentication_failed()).await,
@@ -95,6 +103,9 @@ impl Relay {
             }
             self.note_answered(place, command, &outcome);
             self.write(&answer.bytes).await?;
+            if self.has_lost_primary(&outcome) {
+                return Err(End::Gone);
+            }
             if !reply.has_more_to_come() {
                 return Ok(());
             }

@@ -21,19 +21,12 @@ impl Relay {
         let (request, asked) = self.request(message.body)?;
         let id = frame.header.request_id;
         let flags = message.flags & EXHAUST_ALLOWED;
-        let place = self.any().await?;
         let bytes = encode_message(id, 0, flags, &request);
+        let (place, mut answer) = self.say_hello(&bytes).await?;
         let mut is_first = true;
         loop {
-            let Some(upstream) = self.upstreams.get_mut(place) else {
-                return Err(End::Gone);
-            };
-            if is_first {
-                upstream.send(&bytes).await?;
-                upstream.is_greeted = true;
-            }
-            let answer = while_there(&mut self.client, upstream.receive()).await??;
             let reply = Message::parse(answer.payload())?;
+            self.still_fits(&reply)?;
             let body = self.reply(reply.body, is_first.then_some(&asked)).await?;
             let header = answer.header;
             let bytes = encode_message(header.request_id, header.response_to, reply.flags, &body);
@@ -42,6 +35,8 @@ impl Relay {
                 return Ok(());
             }
             is_first = false;
+            let upstream = self.upstreams.get_mut(place).ok_or(End::Gone)?;
+            answer = while_there(&mut self.client, upstream.receive()).await??;
         }
     }
 
@@ -54,14 +49,10 @@ impl Relay {
         let (mut request, asked) = self.request(query.body)?;
         request.append(cstr!("$db"), query.database);
         let id = frame.header.request_id;
-        let place = self.any().await?;
-        let Some(upstream) = self.upstreams.get_mut(place) else {
-            return Err(End::Gone);
-        };
-        upstream.send(&encode_message(id, 0, 0, &request)).await?;
-        upstream.is_greeted = true;
-        let answer = while_there(&mut self.client, upstream.receive()).await??;
+        let bytes = encode_message(id, 0, 0, &request);
+        let (_, answer) = self.say_hello(&bytes).await?;
         let reply = Message::parse(answer.payload())?;
+        self.still_fits(&reply)?;
         let body = self.reply(reply.body, Some(&asked)).await?;
         self.write(&encode_reply(answer.header.request_id, id, &body))
             .await

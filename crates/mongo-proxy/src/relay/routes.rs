@@ -1,7 +1,7 @@
 //! Finds or makes the connection that a command must go to, and lets go of those without work.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{End, Relay, while_there};
 use crate::credential::Generation;
@@ -9,7 +9,7 @@ use crate::metrics::{Counted, LoginResult};
 use crate::upstream::{Error, Refused, Upstream};
 
 /// How long between attempts with a credential that was refused: some servers learn late.
-pub(super) const RETRY: std::time::Duration = std::time::Duration::from_secs(15);
+pub(super) const RETRY: Duration = Duration::from_secs(15);
 
 impl Relay {
     /// The place of a connection for what needs no login.
@@ -22,12 +22,13 @@ impl Relay {
     }
 
     /// The place of a connection that is logged in: as `pinned` if work is bound to that, else as
-    /// the newest. Waits while the credential is refused, until that has taken too long.
+    /// the newest. Waits while the credential is refused, for `patience`.
     pub(super) async fn logged_in(
         &mut self,
         pinned: Option<u64>,
+        patience: Duration,
     ) -> Result<Result<usize, Refused>, End> {
-        let deadline = Instant::now() + self.shared.settings.hold_timeout;
+        let deadline = Instant::now() + patience;
         let mut held = None;
         loop {
             let mut changes = self.shared.generations.subscribe();

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use mongodb::bson::{Document, doc};
 use testkit::mongod::{Shape, run};
+use testkit::wait::wait_for;
 
 use crate::stage::{DATABASE, Stage};
 
@@ -49,5 +50,37 @@ async fn a_standalone_stays_one() -> Result<()> {
         .err()
         .context("a stream from a standalone")?;
     assert!(err.to_string().contains("40573"), "{err}");
+    Ok(())
+}
+
+/// As a driver does that takes one address without options for the only server.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_listeners_own_port_is_the_primary_whoever_that_is() -> Result<()> {
+    let stage = Stage::start(Shape::Set(3)).await?;
+    let client = stage.client_with("?directConnection=true").await?;
+    let orders = client.database(DATABASE).collection::<Document>("orders");
+    for n in 0..2 {
+        orders.insert_one(doc! { "n": n }).await?;
+        let before = stage.servers.by_role().await?.0.port;
+        wait_for("another primary", async || {
+            let (primary, _) = stage.servers.by_role().await?;
+            if primary.port == before {
+                let down = doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5 };
+                run(&primary.root()?, "admin", down).await?;
+            }
+            Ok((primary.port != before).then_some(()))
+        })
+        .await?;
+        orders.insert_one(doc! { "n": n }).await?;
+    }
+    assert_eq!(orders.count_documents(doc! {}).await?, 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_are_ended_on_a_fresh_connection() -> Result<()> {
+    let stage = Stage::start(Shape::Set(1)).await?;
+    let client = stage.client().await?;
+    run(&client, "admin", doc! { "endSessions": [] }).await?;
     Ok(())
 }
