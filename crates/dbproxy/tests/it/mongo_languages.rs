@@ -12,7 +12,7 @@ use crate::proxy::Dbproxy;
 const ROTATIONS: usize = 50;
 
 /// After so many of them the previous login must have been left, before the next begins.
-const PATIENCE: usize = 20;
+const PATIENCE: usize = 30;
 
 /// Of every kind of work between two rotations.
 const MEANWHILE: u64 = 1;
