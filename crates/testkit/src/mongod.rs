@@ -1,6 +1,6 @@
 //! Real mongods: one alone, or a replica set, with authentication and a root.
 
-use std::sync::Arc;
+mod launch;
 
 use anyhow::{Context, Result};
 use mongodb::{
@@ -11,11 +11,12 @@ use mongodb::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    assets,
-    pki::Authority,
-    process::{Process, ProcessBuilder, Workdir, free_port},
+    process::{Process, free_port},
     wait::wait_for,
 };
+
+use launch::Launch;
+pub use launch::Options;
 
 const ROOT: &str = "root";
 const ROOT_PASSWORD: &str = "root-of-all";
@@ -35,22 +36,22 @@ pub struct Servers {
 pub struct Member {
     pub port: u16,
     pub process: Process,
+    launch: Launch,
 }
 
 impl Servers {
     pub async fn start(shape: Shape) -> Result<Self> {
-        Self::start_with(shape, None).await
+        Self::start_with(shape, &Options::default()).await
     }
 
-    /// Connections may be plain, or encrypted under a certificate of `authority`.
-    pub async fn start_with(shape: Shape, authority: Option<&Authority>) -> Result<Self> {
+    pub async fn start_with(shape: Shape, options: &Options<'_>) -> Result<Self> {
         let count = match shape {
             Shape::Standalone => 1,
             Shape::Set(count) => count,
         };
         let mut members = Vec::new();
         for _ in 0..count {
-            members.push(Member::start(shape, authority).await?);
+            members.push(Member::start(shape, options).await?);
         }
         let servers = Self { shape, members };
         servers.found().await?;
@@ -173,46 +174,20 @@ impl Member {
         client(std::iter::once(self.port), None, Some(root))
     }
 
-    async fn start(shape: Shape, authority: Option<&Authority>) -> Result<Self> {
+    /// With the data that it had, after its process has ended.
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.process = self.launch.start(self.port).await?;
+        Ok(())
+    }
+
+    async fn start(shape: Shape, options: &Options<'_>) -> Result<Self> {
+        let launch = Launch::new(shape, options)?;
         let port = free_port()?;
-        let workdir: Arc<Workdir> = Workdir::new("mongod")?;
-        let key_file = workdir.write("keyfile", "c2hhcmVkIGJ5IGFsbCBtZW1iZXJz")?;
-        let data = workdir.join("data");
-        std::fs::create_dir_all(&data)?;
-        let mut builder = ProcessBuilder::new("mongod", assets::mongod::binary()?)
-            .args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--auth"])
-            .args(["--port".to_owned(), port.to_string()])
-            .args(["--wiredTigerCacheSizeGB", "0.25"])
-            .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
-            .arg("--keyFile")
-            .arg(key_file)
-            .arg("--dbpath")
-            .arg(data);
-        if shape != Shape::Standalone {
-            builder = builder.args(["--replSet", "rs0"]);
-        }
-        if let Some(authority) = authority {
-            let leaf = authority.issue(&[])?;
-            let pair = format!("{}{}", leaf.certificate, leaf.key);
-            builder = builder
-                .args([
-                    "--tlsMode",
-                    "preferTLS",
-                    "--tlsAllowConnectionsWithoutCertificates",
-                ])
-                .arg("--tlsCertificateKeyFile")
-                .arg(workdir.write("server.pem", &pair)?)
-                .arg("--tlsCAFile")
-                .arg(workdir.write("ca.pem", &authority.pem())?);
-        }
-        let answers = async || {
-            let Ok(client) = client(std::iter::once(port), None, None) else {
-                return false;
-            };
-            run(&client, "admin", doc! { "ping": 1 }).await.is_ok()
-        };
-        let process = builder.start(&workdir, answers).await?;
-        Ok(Self { port, process })
+        Ok(Self {
+            port,
+            process: launch.start(port).await?,
+            launch,
+        })
     }
 }
 

@@ -11,15 +11,25 @@ use testkit::wait::wait_for;
 const SOURCE: &str = "dbclaims";
 const LOGINS: [&str; 2] = ["clerk_a", "clerk_b"];
 
-pub(crate) struct Claim<'a> {
-    pub(crate) servers: &'a Servers,
+pub(crate) struct Claim {
     pub(crate) root: Client,
-    databases: &'a [&'a str],
+    /// What follows the password in a URI.
+    place: String,
     rotations: usize,
 }
 
-impl<'a> Claim<'a> {
-    pub(crate) async fn new(servers: &'a Servers, databases: &'a [&'a str]) -> Result<Self> {
+impl Claim {
+    pub(crate) async fn new(servers: &Servers, databases: &[&str]) -> Result<Self> {
+        let hosts: Vec<_> = servers
+            .ports()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect();
+        let place = format!(
+            "{}/{}?authSource={SOURCE}&replicaSet={}",
+            hosts.join(","),
+            databases.first().context("no database")?,
+            servers.set_name().context("no set")?,
+        );
         let root = servers.root()?;
         let on = |database| doc! { "role": "readWrite", "db": database };
         let roles: Vec<Document> = databases.iter().map(on).collect();
@@ -28,9 +38,8 @@ impl<'a> Claim<'a> {
             run(&root, SOURCE, create).await?;
         }
         Ok(Self {
-            servers,
             root,
-            databases,
+            place,
             rotations: 0,
         })
     }
@@ -49,7 +58,7 @@ impl<'a> Claim<'a> {
         let [_, login] = self.logins();
         let password = names::random(24);
         self.set_password(login, &password).await?;
-        Ok(self.uri(login, &password)?.into())
+        Ok(format!("mongodb://{login}:{password}@{}", self.place).into())
     }
 
     /// Nobody can log in with the previous login any more.
@@ -65,9 +74,9 @@ impl<'a> Claim<'a> {
     }
 
     /// Waits until no member has a connection of the previous login.
-    pub(crate) async fn is_left(&self) -> Result<()> {
+    pub(crate) async fn is_left(&self, servers: &Servers) -> Result<()> {
         let [login, _] = self.logins();
-        for member in &self.servers.members {
+        for member in &servers.members {
             let root = member.root()?;
             wait_for(format!("no connection of {login}"), async || {
                 let connections = connections(&root, login).await?;
@@ -77,18 +86,6 @@ impl<'a> Claim<'a> {
             .await?;
         }
         Ok(())
-    }
-
-    /// As a client that goes to the servers themselves has it.
-    pub(crate) fn uri(&self, login: &str, password: &str) -> Result<String> {
-        let hosts: Vec<_> = self.servers.ports().collect();
-        let hosts: Vec<_> = hosts.iter().map(|it| format!("127.0.0.1:{it}")).collect();
-        let set = self.servers.set_name().context("no set")?;
-        let database = self.databases.first().context("no database")?;
-        Ok(format!(
-            "mongodb://{login}:{password}@{}/{database}?authSource={SOURCE}&replicaSet={set}",
-            hosts.join(",")
-        ))
     }
 
     /// The same again where the outcome is unknown, as while a set has no primary.

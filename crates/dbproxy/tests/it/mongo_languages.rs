@@ -36,7 +36,7 @@ async fn no_operation_of_any_driver_fails_through_fifty_rotations() -> Result<()
         for number in 1..=ROTATIONS {
             rotate(&mut claim, &proxy).await?;
             if number % PATIENCE == 0 {
-                claim.is_left().await?;
+                claim.is_left(&servers).await?;
                 claim.retire().await?;
             }
             crew.goes_on(MEANWHILE).await?;
@@ -54,7 +54,7 @@ async fn no_operation_of_any_driver_fails_through_fifty_rotations() -> Result<()
 }
 
 /// Waits until the proxy uses the other login.
-pub(crate) async fn rotate(claim: &mut Claim<'_>, proxy: &Dbproxy) -> Result<()> {
+pub(crate) async fn rotate(claim: &mut Claim, proxy: &Dbproxy) -> Result<()> {
     const GENERATION: &str = "mongo_proxy_generation";
     let before = proxy.metric(GENERATION).await?;
     let secret = claim.rotate().await?;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use engine::{ErrorClass, address::SslMode};
 use mongo::{Admins, Kind};
-use testkit::mongod::{Servers, Shape};
+use testkit::mongod::{Options, Servers, Shape};
 use testkit::pki::Authority;
 
 use crate::stage::{Claim, PATIENT, Stage};
@@ -11,7 +11,11 @@ use crate::stage::{Claim, PATIENT, Stage};
 #[tokio::test]
 async fn only_the_given_authority_is_trusted() -> Result<()> {
     let authority = Authority::new("of the server")?;
-    let servers = Servers::start_with(Shape::Set(1), Some(&authority)).await?;
+    let options = Options {
+        authority: Some(&authority),
+        ..Options::default()
+    };
+    let servers = Servers::start_with(Shape::Set(1), &options).await?;
     let mut stage = Stage::of(servers).await?;
     stage.admin.address.ssl_mode = SslMode::VerifyFull;
     stage.admin.address.ca = Some(authority.pem());
