@@ -16,6 +16,8 @@ use crate::wire::{Frame, Message};
 /// What became of a login that the server had forgotten.
 enum Restored {
     Yes,
+    /// The login is gone, and the command may go there as another.
+    Elsewhere(usize),
     /// The login is gone; this is what the driver is told in place of the server's words.
     No(Option<RawDocumentBuf>),
 }
@@ -51,7 +53,7 @@ impl Relay {
         if message.has_more_to_come() {
             return self.unacknowledged(frame, place).await;
         }
-        self.acknowledged(frame, command, place).await
+        self.acknowledged(frame, command, place, pinned).await
     }
 
     /// There will be no answer that could tell of a lost login, so it is asked for beforehand.
@@ -76,7 +78,8 @@ impl Relay {
         &mut self,
         frame: &Frame,
         command: &Command<'_>,
-        place: usize,
+        mut place: usize,
+        pinned: Option<u64>,
     ) -> Result<(), End> {
         let mut may_resend = true;
         let mut is_to_send = true;
@@ -91,9 +94,15 @@ impl Relay {
             let outcome = Outcome::of(reply.body)?;
             if outcome.requires_authentication && command.class == Class::Closed && may_resend {
                 may_resend = false;
-                match self.restore(place, command).await? {
+                // Nothing ran: the server checks who asks before it does anything.
+                match self.restore(place, command, pinned).await? {
                     Restored::Yes => {
-                        // Nothing ran: the server checks who asks before it does anything.
+                        is_to_send = true;
+                        continue;
+                    }
+                    Restored::Elsewhere(other) => {
+                        place = other;
+                        self.note_sent(place, command);
                         is_to_send = true;
                         continue;
                     }
@@ -113,7 +122,12 @@ impl Relay {
     }
 
     /// Logs in again on the same connection, where cursors and transactions of the login live on.
-    async fn restore(&mut self, place: usize, command: &Command<'_>) -> Result<Restored, End> {
+    async fn restore(
+        &mut self,
+        place: usize,
+        command: &Command<'_>,
+        pinned: Option<u64>,
+    ) -> Result<Restored, End> {
         let upstream = self.upstreams.get(place).ok_or(End::Gone)?;
         let (member, identity) = (Arc::clone(&upstream.member), upstream.identity.clone());
         let Some(identity) = identity else {
@@ -135,6 +149,12 @@ impl Relay {
             }
             self.shared.metrics.mapped(43);
             return Ok(Restored::No(Some(answers::nothing_to_kill(&killed))));
+        }
+        // What the old login may have begun, another must not go on with.
+        if pinned.is_none()
+            && let Ok(place) = self.logged_in(None, Duration::ZERO).await?
+        {
+            return Ok(Restored::Elsewhere(place));
         }
         Ok(Restored::No(None))
     }

@@ -1,11 +1,12 @@
 //! Under load through rotations of every kind: the application sees none of them.
 
 use anyhow::Result;
+use mongodb::bson::{Document, doc};
 use testkit::mongod::Shape;
 use testkit::wait::wait_for;
 
 use crate::load::Load;
-use crate::stage::Stage;
+use crate::stage::{DATABASE, Stage};
 
 /// Operations of each kind between two steps.
 const MEANWHILE: u64 = 3;
@@ -90,6 +91,33 @@ async fn a_login_that_is_dropped_and_made_again_fails_nothing() -> Result<()> {
     }
     load.goes_on(MEANWHILE).await?;
     no_failures(load).await
+}
+
+/// Somebody drops the login in use, and the claim goes on with its other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_dropped_before_its_successor_comes_fails_no_single_command() -> Result<()>
+{
+    let stage = Stage::start(Shape::Set(1)).await?;
+    stage.create("clerk_b", "second").await?;
+    let client = stage.client().await?;
+    let orders = client.database(DATABASE).collection::<Document>("orders");
+    orders.insert_one(doc! { "n": 0 }).await?;
+    stage.drop_login("clerk_a").await?;
+    let work = async {
+        orders.insert_one(doc! { "n": 1 }).await?;
+        orders.find_one(doc! { "n": 1 }).await?;
+        Ok(())
+    };
+    let change = async {
+        wait_for("a held command", async || {
+            Ok((stage.metric("mongo_proxy_held_commands")? > 0.0).then_some(()))
+        })
+        .await?;
+        stage.publish("clerk_b", "second")
+    };
+    tokio::try_join!(work, change)?;
+    assert_eq!(orders.count_documents(doc! {}).await?, 2);
+    Ok(())
 }
 
 /// So the tests above can fail.
