@@ -13,6 +13,7 @@ pub mod mongod;
 pub mod node;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod specifications;
 pub(crate) mod tools;
 
 pub use tools::{cargo, run};
@@ -69,6 +70,7 @@ pub fn prepare_all() -> Result<()> {
             language.client(engine)?;
         }
     }
+    specifications::runner()?;
     if node::obstacle().is_none() {
         node::programs()?;
         node::install_clients()?;

@@ -66,12 +66,7 @@ impl Servers {
         // Any member may have won the election.
         let port = wait_for("a primary", async || Ok(Some(self.by_role().await?.0.port))).await?;
         let primary = client(std::iter::once(port), None, None)?;
-        let root = doc! {
-            "createUser": ROOT,
-            "pwd": ROOT_PASSWORD,
-            "roles": ["root"],
-        };
-        run(&primary, "admin", root).await?;
+        create_root(&primary, ROOT, ROOT_PASSWORD).await?;
         let root = self.root()?;
         wait_for("all members", async || {
             if self.shape == Shape::Standalone {
@@ -121,6 +116,11 @@ impl Servers {
     pub fn root(&self) -> Result<Client> {
         let root = (ROOT, ROOT_PASSWORD, "admin");
         client(self.ports(), self.set_name(), Some(root))
+    }
+
+    /// Another root.
+    pub async fn create_root(&self, name: &str, password: &str) -> Result<()> {
+        create_root(&self.root()?, name, password).await
     }
 
     /// The members that are not primary at this moment, and the one that is.
@@ -189,6 +189,11 @@ impl Member {
             launch,
         })
     }
+}
+
+async fn create_root(client: &Client, name: &str, password: &str) -> Result<()> {
+    let create = doc! { "createUser": name, "pwd": password, "roles": ["root"] };
+    run(client, "admin", create).await.map(drop)
 }
 
 /// A plain client: of one member, or of all of a set.

@@ -14,6 +14,7 @@ mod images;
 mod local;
 mod setup;
 mod signals;
+mod specifications;
 mod test;
 mod tidy;
 mod up;
@@ -36,6 +37,8 @@ enum Command {
     Demo,
     /// Measure speed, cost and size beside the original's figures
     Bench(bench::Args),
+    /// Run the specifications of MongoDB's drivers directly and through dbproxy
+    Specifications,
     /// Run all tests on shared servers
     Test(test::Args),
     /// Build the container images, without a Docker daemon
@@ -65,6 +68,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Down => down::run().await?,
         Command::Demo => return Box::pin(demo::run()).await,
         Command::Bench(args) => return Box::pin(bench::run(args)).await,
+        Command::Specifications => Box::pin(specifications::run()).await?,
         Command::Test(args) => return test::run(args).await,
         Command::Images(args) => images::run(&args)?,
         Command::Crds(args) => crds::run(&args)?,
