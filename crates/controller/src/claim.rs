@@ -3,7 +3,7 @@
 mod admin;
 mod alive;
 mod apply;
-pub(crate) mod consumers;
+mod consumers;
 mod delete;
 mod former_secret;
 mod happening;

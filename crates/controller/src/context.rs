@@ -16,7 +16,6 @@ use tokio::sync::Semaphore;
 
 use crate::{
     bound::Bound,
-    claim::consumers::Round,
     engines::Engines,
     events::Events,
     hook::Hook,
@@ -159,6 +158,28 @@ pub struct Rest {
     pub generation: Option<i64>,
     pub nonce: Option<String>,
     pub secret_version: Option<String>,
+}
+
+/// Where the questions to a claim's pods about one credential stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Round {
+    pub generation: i64,
+    pub asked: u32,
+    /// `None` while there is nothing to ask.
+    pub due: Option<Timestamp>,
+    /// Whether an Event named those who lag.
+    pub is_told: bool,
+}
+
+impl Round {
+    pub fn new(generation: i64, asked: u32, due: Timestamp) -> Self {
+        Self {
+            generation,
+            asked,
+            due: Some(due),
+            is_told: false,
+        }
+    }
 }
 
 #[derive(Debug, Default)]

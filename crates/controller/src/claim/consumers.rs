@@ -21,7 +21,7 @@ use kube::ResourceExt;
 use self::pods::Consumer;
 use super::{inputs::Inputs, report};
 use crate::{
-    context::{Context, Scope},
+    context::{Context, Round, Scope},
     error::{Error, chain},
 };
 
@@ -33,28 +33,6 @@ const PATIENCE: Duration = Duration::from_mins(3);
 
 /// While too many claims' pods are asked, the others wait.
 const TURN: Duration = Duration::from_secs(5);
-
-/// Where the questions about one credential of a claim stand.
-#[derive(Debug, Clone, Copy)]
-pub struct Round {
-    generation: i64,
-    asked: u32,
-    /// `None` while there is nothing to ask.
-    due: Option<Timestamp>,
-    /// Whether an Event named those who lag.
-    is_told: bool,
-}
-
-impl Round {
-    fn new(generation: i64, asked: u32, due: Timestamp) -> Self {
-        Self {
-            generation,
-            asked,
-            due: Some(due),
-            is_told: false,
-        }
-    }
-}
 
 /// Lets the pods be asked soon: something was done to the claim, and perhaps published. Returns when.
 pub(super) fn begin(
