@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
@@ -197,6 +198,25 @@ async fn deletions_are_guarded(it: &Installed<'_>) -> Result<()> {
     it.shop.delete("kept").await
 }
 
+/// Somebody puts the chart's own registration in the place of the one that trusts the controller.
+async fn a_replaced_registration_is_put_right(it: &Installed<'_>) -> Result<()> {
+    let all = Api::<MutatingWebhookConfiguration>::all(it.shop.client.clone());
+    let name = format!("{FULLNAME}-mutation-cfg");
+    let mut registration = all.get(&name).await?;
+    for hook in registration.webhooks.iter_mut().flatten() {
+        hook.client_config.ca_bundle = None;
+    }
+    all.replace(&name, &PostParams::default(), &registration)
+        .await?;
+    wait_for("the registration to be believed again", async || {
+        let hooks = all.get(&name).await?.webhooks.unwrap_or_default();
+        let mut bundles = hooks.iter().map(|hook| &hook.client_config.ca_bundle);
+        Ok(bundles.all(Option::is_some).then_some(()))
+    })
+    .await?;
+    sidecar_of(it, "shop").await.map(drop)
+}
+
 async fn certificate(client: &Client) -> Result<Secret> {
     let secrets = Api::<Secret>::namespaced(client.clone(), NAMESPACE);
     Ok(secrets.get(&format!("{FULLNAME}-webhook")).await?)
@@ -216,6 +236,7 @@ async fn row_54_to_60_the_registrations_of_the_release_reach_its_controller() ->
         pods_get_sidecars(&it).await?;
         old_pods_are_converted(&it).await?;
         deletions_are_guarded(&it).await?;
+        a_replaced_registration_is_put_right(&it).await?;
 
         // Nobody answers: nothing that the webhook must see comes through, and all else does.
         let kept = certificate(&client).await?;

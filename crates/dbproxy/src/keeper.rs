@@ -95,7 +95,10 @@ impl Keeper {
                     }
                 },
                 version = file.next() => match version {
-                    Ok(version) => credentials.found(version.value.clone()),
+                    Ok(version) => {
+                        self.metrics.file_is_good(true);
+                        credentials.found(version.value.clone());
+                    }
                     Err(_) => return,
                 },
                 () = pause, if wake.is_some() => {}

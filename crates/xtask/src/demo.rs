@@ -19,7 +19,6 @@ use anyhow::Result;
 use crate::signals::interrupted;
 use report::{REQUIRED_ROTATIONS, Report};
 use stage::Stage;
-use till::Till;
 use traffic::Traffic;
 
 /// A few more than required, so that the last one is over before the traffic stops.
@@ -66,17 +65,21 @@ async fn perform() -> Result<Report> {
         rows.push(traffic.stop(&stage).await?);
     }
     outcome?;
-    if let Some(till) = Till::start(&stage, clock).await? {
-        till.follow(&stage, clock).await?;
-        rows.push(till.row(&stage).await?);
-        till.stop().await?;
-    }
-    clock.say("ending everything");
-    stage.stop().await?;
-    Ok(Report {
+    let mut report = Report {
         rows,
         took: clock.0.elapsed(),
-    })
+    };
+    if report.is_good() {
+        // What the others have shown is not lost if the pod's part fails.
+        let till = till::show(&stage, clock).await;
+        report
+            .rows
+            .extend(till.unwrap_or_else(|err| Some(till::failed(&err))));
+        clock.say("ending everything");
+        stage.stop().await?;
+        report.took = clock.0.elapsed();
+    }
+    Ok(report)
 }
 
 /// Claims, and behind each Secret an application and a prober.

@@ -15,7 +15,7 @@ use serde_json::json;
 use testkit::control_plane::{ControlPlane, ControlPlaneOptions};
 use testkit::controller::{ControllerOptions, ControllerProcess};
 use testkit::postgres::{Dsn, PostgresServer};
-use testkit::process::Lifetime;
+use testkit::process::{Lifetime, free_port};
 
 use crate::local::{self, Detached};
 use crate::signals::interrupted;
@@ -98,10 +98,11 @@ async fn start_controller(
     control_plane.create_namespace(NAMESPACE).await?;
     publish_admin(control_plane, admin).await?;
     admit_documents(control_plane, postgres.port(), admin).await?;
-    let values = values(postgres.port(), admin.login());
+    let values = values(postgres.port(), admin.login(), free_port()?);
     let chart = control_plane
         .install_chart("db-controller", NAMESPACE, &values)
         .await?;
+    control_plane.register_webhook(&chart).await?;
     let kubeconfig = control_plane
         .service_account_kubeconfig(NAMESPACE, &chart.service_account)
         .await?;
@@ -112,16 +113,23 @@ async fn start_controller(
         namespace: NAMESPACE.to_owned(),
         lifetime: Lifetime::Detached,
         dir: Some(local::folder().join("controller")),
+        args: chart.webhook_args,
+        env: chart.webhook_env,
         ..ControllerOptions::default()
     })
     .await
 }
 
-/// Values of the chart: one server for claims, with the admin that is no superuser.
-fn values(port: u16, admin: &str) -> String {
+/// Values of the chart: one server for claims, with the admin that is no superuser, and the port of
+/// the webhook.
+fn values(port: u16, admin: &str, webhook: u16) -> String {
     format!(
         "dbController:
   class: {CLASS}
+webhook:
+  port: {webhook}
+service:
+  port: {webhook}
 controllerConfig:
   {SERVER}:
     host: localhost

@@ -21,6 +21,7 @@ async fn row_67_emptied_and_wrong_secrets_leave_the_last_good_credential() -> Re
     let good = claim.rotate().await?;
     let proxy = Dbproxy::ready(&good.url(), &[]).await?;
     proxy.acknowledges(Some(1)).await?;
+    assert!(proxy.metric("dbproxy_credential_file_good").await? > 0.0);
     for (text, cause) in [
         ("", "file_empty"),
         ("no DSN at all", "file_invalid"),

@@ -44,8 +44,9 @@ pub enum Error {
     },
 }
 
-/// Looks after own certificates, which live for weeks: whatever is due, is seen in time.
-const OWN: Duration = Duration::from_mins(10);
+/// Looks after own certificates: they live for weeks, but registrations that somebody replaced
+/// trust nobody, and until that is seen no labelled pod is made.
+const OWN: Duration = Duration::from_secs(15);
 
 /// Looks at files that somebody else replaces without a word.
 const GIVEN: Duration = Duration::from_secs(10);

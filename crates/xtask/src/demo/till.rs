@@ -29,8 +29,32 @@ while :; do
     sleep 0.05
 done";
 
+/// The pod's part of the report; `None` where no node can run.
+pub(super) async fn show(stage: &Stage, clock: Clock) -> Result<Option<Row>> {
+    let Some(till) = Till::start(stage, clock).await? else {
+        return Ok(None);
+    };
+    till.follow(stage, clock).await?;
+    let row = till.row(stage).await?;
+    till.stop().await?;
+    Ok(Some(row))
+}
+
+/// A row that no report is good with.
+pub(super) fn failed(err: &anyhow::Error) -> Row {
+    Row {
+        claim: row_name(),
+        failures: vec![format!("{err:#}")],
+        ..Row::default()
+    }
+}
+
+fn row_name() -> String {
+    format!("{NAME} (a pod)")
+}
+
 /// The node with the pod on it.
-pub(super) struct Till {
+struct Till {
     // The pod's database ends after the node.
     node: Node,
     server: Server,
@@ -39,7 +63,7 @@ pub(super) struct Till {
 
 impl Till {
     /// `None`, said aloud, on a machine where no node can run.
-    pub(super) async fn start(stage: &Stage, clock: Clock) -> Result<Option<Self>> {
+    async fn start(stage: &Stage, clock: Clock) -> Result<Option<Self>> {
         if let Some(obstacle) = obstacle() {
             clock.say(&format!(
                 "NOT SHOWN: a labelled pod, as no node can run on this machine: {obstacle}"
@@ -77,7 +101,7 @@ impl Till {
     }
 
     /// Rotates, and waits each time until the claim says that the pod has followed.
-    pub(super) async fn follow(&self, stage: &Stage, clock: Clock) -> Result<()> {
+    async fn follow(&self, stage: &Stage, clock: Clock) -> Result<()> {
         for _ in 0..ROTATIONS {
             let before = objects::rotations(&objects::get(stage, NAME).await?);
             rotate(stage, before).await?;
@@ -88,7 +112,12 @@ impl Till {
                 let consumers = status.consumers.unwrap_or_default();
                 let summary = format!("1/1 on generation {}", rotations + 1);
                 ensure!(rotations > before, "not rotated yet");
-                ensure!(consumers.summary == summary, "{consumers:?}");
+                ensure!(
+                    consumers.summary == summary,
+                    "its claim says {:?}, without an answer: {:?}",
+                    consumers.summary,
+                    consumers.unreachable
+                );
                 Ok(Some(claim))
             })
             .await?;
@@ -103,14 +132,14 @@ impl Till {
         Ok(())
     }
 
-    pub(super) async fn row(&self, stage: &Stage) -> Result<Row> {
+    async fn row(&self, stage: &Stage) -> Result<Row> {
         let (queries, failed) = self.counts()?;
         let claim = objects::get(stage, NAME).await?;
         let complaints = self.output()?;
         let complaints = complaints.lines().filter(|line| line.contains("error"));
         let Server { name, postgres, .. } = &self.server;
         Ok(Row {
-            claim: format!("{NAME} (a pod)"),
+            claim: row_name(),
             server: format!("{name} (PostgreSQL {})", postgres.major()),
             rotations: objects::rotations(&claim),
             queries,
@@ -122,7 +151,7 @@ impl Till {
         })
     }
 
-    pub(super) async fn stop(self) -> Result<()> {
+    async fn stop(self) -> Result<()> {
         self.node.stop().await?;
         self.server.postgres.stop().await
     }
