@@ -25,6 +25,31 @@ impl Amount {
         is_amount.then(|| Self(text.to_owned()))
     }
 
+    /// Whether this is more than `other`, in the same unit of the same resource.
+    pub fn exceeds(&self, other: &Self) -> bool {
+        self.value() > other.value()
+    }
+
+    fn value(&self) -> f64 {
+        let number = self.0.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let suffix = self.0.strip_prefix(number).unwrap_or_default();
+        let factor = match suffix {
+            "m" => 1e-3,
+            "k" => 1e3,
+            "M" => 1e6,
+            "G" => 1e9,
+            "T" => 1e12,
+            "P" => 1e15,
+            "Ki" => 1024_f64,
+            "Mi" => 1024_f64.powi(2),
+            "Gi" => 1024_f64.powi(3),
+            "Ti" => 1024_f64.powi(4),
+            "Pi" => 1024_f64.powi(5),
+            _ => 1.0,
+        };
+        number.parse().unwrap_or(0.0) * factor
+    }
+
     pub fn quantity(&self) -> Quantity {
         Quantity(self.0.clone())
     }
@@ -33,6 +58,25 @@ impl Amount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_of_other_suffixes_compare() {
+        let exceeds = |one: &str, other: &str| {
+            Amount::new(one)
+                .unwrap()
+                .exceeds(&Amount::new(other).unwrap())
+        };
+        for (more, less) in [
+            ("64Mi", "64M"),
+            ("1", "999m"),
+            ("0.5", "10m"),
+            ("1Gi", "1023Mi"),
+            ("1k", "999"),
+        ] {
+            assert!(exceeds(more, less) && !exceeds(less, more), "{more} {less}");
+        }
+        assert!(!exceeds("1024Ki", "1Mi"));
+    }
 
     #[test]
     fn amounts_have_a_number_and_a_known_suffix() {

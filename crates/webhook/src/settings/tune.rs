@@ -56,13 +56,49 @@ impl Common {
             "image" => self.image = image(value)?,
             "health-port" => self.health_port = port(value)?,
             "log-level" => self.log_level = parsed(value, LEVEL)?,
-            "cpu-request" => resources.cpu_request = Some(amount(value)?),
-            "memory-request" => resources.memory_request = Some(amount(value)?),
-            "cpu-limit" => resources.cpu_limit = Some(amount(value)?),
-            "memory-limit" => resources.memory_limit = Some(amount(value)?),
+            "cpu-request" => {
+                resources.cpu_request = Some(amount(value)?);
+                raise(&mut resources.cpu_limit, resources.cpu_request.as_ref());
+            }
+            "memory-request" => {
+                resources.memory_request = Some(amount(value)?);
+                raise(
+                    &mut resources.memory_limit,
+                    resources.memory_request.as_ref(),
+                );
+            }
+            "cpu-limit" => {
+                resources.cpu_limit = Some(amount(value)?);
+                lower(&mut resources.cpu_request, resources.cpu_limit.as_ref());
+            }
+            "memory-limit" => {
+                resources.memory_limit = Some(amount(value)?);
+                lower(
+                    &mut resources.memory_request,
+                    resources.memory_limit.as_ref(),
+                );
+            }
             _ => return Err(Error::Unknown),
         }
         Ok(())
+    }
+}
+
+/// A limit below what was just requested would be refused by the API server, in its own words.
+fn raise(limit: &mut Option<Amount>, request: Option<&Amount>) {
+    if let (Some(set), Some(request)) = (&*limit, request)
+        && request.exceeds(set)
+    {
+        *limit = Some(request.clone());
+    }
+}
+
+/// The same for a request above the limit that was just set.
+fn lower(request: &mut Option<Amount>, limit: Option<&Amount>) {
+    if let (Some(set), Some(limit)) = (&*request, limit)
+        && set.exceeds(limit)
+    {
+        *request = Some(limit.clone());
     }
 }
 
@@ -112,6 +148,20 @@ fn dsn_key(value: &str) -> Result<String, Error> {
 mod tests {
     use super::*;
     use crate::settings::Settings;
+
+    #[test]
+    fn a_request_never_exceeds_its_limit() {
+        let mut dbproxy = Settings::new("default", "proxy:1", "exec:1").dbproxy;
+        let mut set = |key: &str, value: &str| {
+            dbproxy.set(key, value).unwrap();
+            let resources = &dbproxy.common.resources;
+            let amounts = [&resources.memory_request, &resources.memory_limit];
+            amounts.map(|amount| amount.as_ref().unwrap().quantity().0)
+        };
+        assert_eq!(set("memory-limit", "16Mi"), ["16Mi", "16Mi"]);
+        assert_eq!(set("memory-request", "256Mi"), ["256Mi", "256Mi"]);
+        assert_eq!(set("memory-limit", "1Gi"), ["256Mi", "1Gi"]);
+    }
 
     fn check(key: &str, good: &[&str], bad: &[&str]) {
         let mut settings = Settings::new("default", "proxy:1", "exec:1");
