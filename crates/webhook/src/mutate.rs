@@ -66,6 +66,9 @@ pub fn mutate(
     let published = published(ns, wish.claim, settings.unknown_claim, known, &mut warnings)?;
     let mut sidecars = Vec::new();
     if wish.dbproxy {
+        if published.engine == Engine::Mongo {
+            tune::for_mongo(pod, &tuned, &mut warnings)?;
+        }
         sidecars.push(build::dbproxy(&tuned, &published));
     }
     if let Some(config) = wish.dsnexec_config {

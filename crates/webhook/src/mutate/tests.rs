@@ -294,6 +294,21 @@ fn row_53_what_is_unknown_is_a_warning_and_what_is_wrong_a_refusal() {
 }
 
 #[test]
+fn what_only_pgbouncer_has_is_said_of_a_pod_on_mongodb() {
+    let on_mongo = |annotation: &str, value: &str| {
+        json!({"metadata": {
+            "labels": {ours("claim"): "desktop"}, "annotations": {ours(annotation): value},
+        }})
+    };
+    let idle = on_mongo("dbproxy-pool-mode", "session");
+    let (_, warnings) = run(&pod(&idle), &settings(Form::Native)).unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("dbproxy-pool-mode has no effect"));
+    let missing = on_mongo("dbproxy-dsn-key", "ro_uri_dsn.txt");
+    assert!(refusal(&missing).contains("uri_dsn.txt or uri, as the claim is on MongoDB"));
+}
+
+#[test]
 fn row_56_conflicts_are_refused_with_what_to_change() {
     let port = |number: u16| json!({"spec": {"containers": [{"name": "till", "ports": [{"containerPort": number}]}]}});
     let check = |change: &Value, wanted: &str| {

@@ -1,6 +1,6 @@
 //! Step 2: the settings of this pod, which are the install's with the pod's annotations over them.
 
-use api::names::pod as names;
+use api::names::{pod as names, secret_key};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{Refusal, wish::Wish};
@@ -40,4 +40,30 @@ pub(super) fn tuned(
         }
     }
     Ok(tuned)
+}
+
+/// Settings of the proxy that only PgBouncer has.
+const OF_PGBOUNCER: [&str; 3] = ["pool-mode", "pool-size", "max-clients"];
+
+/// What is said of a pod whose claim turned out to be on MongoDB.
+pub(super) fn for_mongo(
+    pod: &Pod,
+    tuned: &Settings,
+    warnings: &mut Vec<String>,
+) -> Result<(), Refusal> {
+    let annotation = |key: &str| format!("{}{key}", names::TUNE_DBPROXY);
+    if tuned.dbproxy.dsn_key == secret_key::READ_ONLY_URI_DSN {
+        return Err(Refusal::Setting {
+            annotation: annotation("dsn-key"),
+            value: tuned.dbproxy.dsn_key.clone(),
+            wanted: "dsn.txt, uri_dsn.txt or uri, as the claim is on MongoDB",
+        });
+    }
+    let annotations = pod.metadata.annotations.as_ref();
+    let is_set = |annotation: &String| annotations.is_some_and(|all| all.contains_key(annotation));
+    let idle = OF_PGBOUNCER.map(annotation).into_iter().filter(is_set);
+    warnings.extend(idle.map(|annotation| {
+        format!("annotation {annotation} has no effect, as the claim is on MongoDB")
+    }));
+    Ok(())
 }
