@@ -22,7 +22,7 @@ import (
 
 const (
 	documents = 200
-	pause     = 5 * time.Millisecond
+	pause     = 25 * time.Millisecond
 )
 
 type application struct {

@@ -26,7 +26,7 @@ public final class Client {
         "inserts", "finds", "aggregations", "transactions", "writes", "clients", "events");
     private static final int EVENTS = 6;
     private static final int DOCUMENTS = 200;
-    private static final int PAUSE_MS = 5;
+    private static final int PAUSE_MS = 25;
     private static final AtomicBoolean ended = new AtomicBoolean();
     private static final long[] done = new long[KINDS.size()];
     private static final long[] failed = new long[KINDS.size()];

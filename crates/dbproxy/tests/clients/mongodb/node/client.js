@@ -7,7 +7,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const uri = process.argv[2];
 const KINDS = ['inserts', 'finds', 'aggregations', 'transactions', 'writes', 'clients', 'events'];
 const DOCUMENTS = 200;
-const PAUSE_MS = 5;
+const PAUSE_MS = 25;
 
 const client = new MongoClient(uri);
 const database = client.db();

@@ -10,7 +10,7 @@ import pymongo
 URI = sys.argv[1]
 KINDS = ["inserts", "finds", "aggregations", "transactions", "writes", "clients", "events"]
 DOCUMENTS = 200
-PAUSE = 0.005
+PAUSE = 0.025
 
 client = pymongo.MongoClient(URI)
 database = client.get_default_database()
