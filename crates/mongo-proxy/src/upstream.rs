@@ -33,6 +33,8 @@ pub(crate) enum Error {
     Broken(#[from] std::io::Error),
     #[error("the server's message is malformed")]
     Wire(#[from] wire::Error),
+    #[error("a login was interrupted")]
+    Interrupted,
     #[error("cannot log in")]
     Scram(#[from] crate::scram::Error),
 }

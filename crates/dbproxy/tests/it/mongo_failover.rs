@@ -80,14 +80,18 @@ async fn restart(servers: &mut Servers, port: u16) -> Result<()> {
     member.start_again().await
 }
 
+/// In one attempt: an application could not stand two in a row, as each fails what is under way.
 async fn step_down(servers: &Servers) -> Result<()> {
-    let before = servers.by_role().await?.0.port;
+    let (primary, others) = servers.by_role().await?;
+    for other in others {
+        // Who stepped down before must not wait any longer.
+        run(&other.root()?, "admin", doc! { "replSetFreeze": 0 }).await?;
+    }
+    let down = doc! { "replSetStepDown": 90, "secondaryCatchUpPeriodSecs": 60 };
+    run(&primary.root()?, "admin", down).await?;
+    let before = primary.port;
     wait_for("another primary", async || {
         let (primary, _) = servers.by_role().await?;
-        if primary.port == before {
-            let down = doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5 };
-            run(&primary.root()?, "admin", down).await?;
-        }
         Ok((primary.port != before).then_some(()))
     })
     .await

@@ -1,6 +1,7 @@
 //! Logs a connection in. One of the few places that see the password.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::raw::{RawBsonRef, RawDocumentBuf};
 use bson::spec::BinarySubtype;
@@ -17,6 +18,11 @@ use crate::scram::{self, Client, KeyCache, Mechanism};
 pub(crate) struct Refused;
 
 const AUTHENTICATION_FAILED: i32 = 18;
+
+/// What a server says while it steps down.
+const INTERRUPTED: [i32; 4] = [189, 10107, 11600, 11602];
+const REPETITIONS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Upstream {
     /// Logs in as `generation`, by its password or by the one before.
@@ -52,7 +58,26 @@ impl Upstream {
         Ok(Ok(()))
     }
 
+    /// Begins again where a change of primaries interrupted it: that is not the driver's business.
     async fn attempt(
+        &mut self,
+        generation: &Generation,
+        password: &SecretString,
+        keys: &KeyCache,
+    ) -> Result<bool, Error> {
+        let mut left = REPETITIONS;
+        loop {
+            match self.converse(generation, password, keys).await {
+                Err(Error::Interrupted) if left > 0 => {
+                    left -= 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn converse(
         &mut self,
         generation: &Generation,
         password: &SecretString,
@@ -111,6 +136,7 @@ impl Upstream {
         match Outcome::of(&answer)?.code {
             None => Ok(Some(answer)),
             Some(AUTHENTICATION_FAILED) => Ok(None),
+            Some(code) if INTERRUPTED.contains(&code) => Err(Error::Interrupted),
             Some(_) => Err(scram::Error::Malformed.into()),
         }
     }

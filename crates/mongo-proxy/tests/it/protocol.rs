@@ -47,6 +47,20 @@ async fn applications_log_in_with_the_claims_passwords_alone() -> Result<()> {
     Ok(())
 }
 
+/// As a server does that steps down; the driver would not stand it twice.
+#[tokio::test]
+async fn a_login_that_is_interrupted_begins_again() -> Result<()> {
+    let stage = Stage::start(Shape::Set(1)).await?;
+    let fail = doc! {
+        "configureFailPoint": "failCommand",
+        "mode": { "times": 5 },
+        "data": { "failCommands": ["saslStart", "saslContinue"], "errorCode": 11602 },
+    };
+    run(&stage.root, "admin", fail).await?;
+    works(&stage.client().await?).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn bad_frames_end_only_their_own_connection() -> Result<()> {
     let stage = Stage::start(Shape::Standalone).await?;

@@ -7,7 +7,8 @@ use mongo_proxy::{Metrics, Proxy, Settings};
 use mongodb::Client;
 use mongodb::bson::doc;
 use prometheus::Registry;
-use testkit::mongod::{Servers, Shape, run};
+use testkit::assets::specifications::TEST_COMMANDS;
+use testkit::mongod::{Options, Servers, Shape, run};
 use testkit::volume::Volume;
 use testkit::wait::wait_for;
 
@@ -32,7 +33,11 @@ impl Stage {
         adapt: impl FnOnce(&mut Settings),
     ) -> Result<Self> {
         testkit::install_crypto_provider();
-        let servers = Servers::start(shape).await?;
+        let options = Options {
+            parameters: &[TEST_COMMANDS],
+            ..Options::default()
+        };
+        let servers = Servers::start_with(shape, &options).await?;
         let root = servers.root()?;
         create(&root, "clerk_a", "first").await?;
         let volume = Volume::with(&uri(&servers, "clerk_a", "first"))?;
