@@ -17,7 +17,10 @@ async fn row_21_the_secret_has_the_originals_keys_and_bytes_and_ours_beside_them
         let admin = owned_database(env).await?;
         let clerk = own("clerk");
         let mut spec = existing(&clerk, &admin);
-        let template = json!({ "labels": { "team": "till" }, "annotations": { "note": "rent" } });
+        let template = json!({
+            "labels": { "team": "till" }, "annotations": { "note": "rent" },
+            "data": { "TILL": "{username}@{host}/{database}?{password:encoded}" }
+        });
         merge(&mut spec, json!({
             "secretName": "till-db", "dsnName": "app.dsn", "secretTemplate": template
         }));
@@ -47,7 +50,9 @@ async fn row_21_the_secret_has_the_originals_keys_and_bytes_and_ours_beside_them
         );
         let encoded = encode(password);
         let uri = format!("postgres://{user}:{encoded}@{host}:{port}/{database}?sslmode=disable");
+        let own_key = format!("{user}@{host}/{database}?{encoded}");
         for (key, want) in [
+            ("TILL", &own_key),
             (key::DSN, &words),
             ("app.dsn", &words),
             (key::URI_DSN, &uri),

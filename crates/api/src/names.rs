@@ -122,6 +122,33 @@ pub mod secret_key {
     pub const TLS: &str = "tls";
     pub const CONNECTION_STRING: &str = "connectionString.standard";
     pub const CONNECTION_STRING_SRV: &str = "connectionString.standardSrv";
+
+    /// Every key that the controller may publish.
+    pub const ALL: [&str; 23] = [
+        DSN,
+        URI_DSN,
+        READ_ONLY_URI_DSN,
+        HOSTNAME,
+        PORT,
+        DATABASE,
+        USERNAME,
+        PASSWORD,
+        SSL_MODE,
+        CA,
+        TYPE,
+        PROVIDER,
+        HOST,
+        URI,
+        JDBC_URI,
+        PGPASS,
+        GENERATION,
+        HOSTS,
+        REPLICA_SET,
+        AUTH_SOURCE,
+        TLS,
+        CONNECTION_STRING,
+        CONNECTION_STRING_SRV,
+    ];
 }
 
 /// The Lease that the leader of a class holds. The default class uses the original's name, so that

@@ -11,11 +11,11 @@ mod tests;
 
 use secrecy::SecretString;
 
-pub(crate) use self::parse::endpoint;
 pub use self::{
     mongo::{AUTH_SOURCE, LOGINS_DATABASE, REPLICA_SET},
     parse::{Error, PartialDsn},
 };
+pub(crate) use self::{parse::endpoint, render::encoded};
 use crate::{
     address::Address,
     names::{DatabaseName, Login},

@@ -18,6 +18,7 @@ pub mod schedule;
 pub mod secret;
 pub mod source;
 pub mod step;
+pub mod template;
 pub mod timeouts;
 pub mod timing;
 pub mod wishes;

@@ -11,6 +11,7 @@ use crate::{
     dsn::{Credential, Dsn, PartialDsn},
     names::Login,
     source::SecretData,
+    template::Part,
     wishes::SecretShape,
 };
 
@@ -166,7 +167,35 @@ pub fn data(dsn: &Dsn, shape: &SecretShape, generation: i64) -> SecretData {
         data.insert(dsn_name.clone(), dsn.keywords());
         data.insert(format!("uri_{dsn_name}"), dsn.uri());
     }
+    for (key, text) in of_templates(dsn, shape) {
+        data.entry(key).or_insert(text);
+    }
     data
+}
+
+/// The claim's own keys. One without a value, such as that of a set that is none, is left out.
+fn of_templates(dsn: &Dsn, shape: &SecretShape) -> SecretData {
+    let address = &dsn.address;
+    let parameter = |name| address.parameter(name).unwrap_or_default().into();
+    let value = |part| match part {
+        Part::Username => dsn.credential.login.as_str().into(),
+        Part::Password => dsn.credential.password.expose_secret().into(),
+        Part::Host => address.primary.host.as_str().into(),
+        Part::Hosts => address.to_string().into(),
+        Part::Database => dsn.database.as_str().into(),
+        Part::Databases => std::iter::once(dsn.database.as_str())
+            .chain(shape.other_databases.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(",")
+            .into(),
+        Part::ReplicaSet => parameter(key::REPLICA_SET),
+        Part::AuthSource => parameter(key::AUTH_SOURCE),
+    };
+    let all = shape.templates.iter();
+    let all = all.map(|(key, template)| (key.clone(), template.render(value)));
+    all.filter(|(_, text)| !text.is_empty())
+        .map(|(key, text)| (key, text.into()))
+        .collect()
 }
 
 fn of_postgres(dsn: &Dsn) -> SecretData {
@@ -342,5 +371,32 @@ mod tests {
         assert_eq!(text("connectionString.standardSrv"), Some(uri));
         assert_eq!(text("hosts"), Some("cluster.example.com"));
         assert_eq!(text("port"), None);
+    }
+
+    #[test]
+    fn abcdesktops_keys_come_by_template() {
+        let dsn = mongo_dsn("mongodb://clerk_b:pw@h1,h2:27018/?tls=false");
+        let mut shape = shape("");
+        shape.other_databases = vec!["fail2ban".to_owned()];
+        let texts = [
+            (
+                "MONGODB_URL",
+                "mongodb://{username:encoded}:{password:encoded}@{hosts}",
+            ),
+            ("MONGO_DBS_LIST", "{databases}"),
+            ("MONGO_USERS_LIST", "{username}:readWrite:{password}"),
+            ("SET", "{replicaSet}"),
+        ];
+        let texts = texts.map(|(key, text)| (key.to_owned(), text.to_owned()));
+        shape.templates = crate::template::all(&texts.into(), "").unwrap();
+        let data = data(&dsn, &shape, 7);
+        let text = |key: &str| data.get(key).map(ExposeSecret::expose_secret);
+        assert_eq!(
+            text("MONGODB_URL"),
+            Some("mongodb://clerk_b:pw@h1:27017,h2:27018")
+        );
+        assert_eq!(text("MONGO_DBS_LIST"), Some("orders,fail2ban"));
+        assert_eq!(text("MONGO_USERS_LIST"), Some("clerk_b:readWrite:pw"));
+        assert_eq!(text("SET"), None);
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     mark::Mark,
     names::{LoginPair, RoleName},
     password::Policy,
+    template::Template,
 };
 
 /// The claim, as it is named in marks, Secrets and logs.
@@ -111,6 +112,10 @@ pub struct SecretShape {
     pub engine: String,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// The claim's own keys.
+    pub templates: BTreeMap<String, Template>,
+    /// The claim's databases after the first.
+    pub other_databases: Vec<String>,
     /// Whether the Secret goes with the claim (`Delete`), and so carries an owner reference.
     pub is_owned: bool,
 }

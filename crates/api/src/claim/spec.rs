@@ -293,6 +293,12 @@ pub struct SecretTemplate {
         .message("annotations of persistance.atlas.infoblox.com are the controller's own"))]
     #[schemars(length(max = 32))]
     pub annotations: BTreeMap<String, String>,
+    /// Keys of your own: texts with `{username}`, `{password}`, `{host}`, `{hosts}`, `{database}`,
+    /// `{databases}`, `{replicaSet}` and `{authSource}` in them, or percent-encoded, such as
+    /// `{password:encoded}`. A brace itself is written twice.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 32))]
+    pub data: BTreeMap<String, String>,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "serde wants the field's own type")]

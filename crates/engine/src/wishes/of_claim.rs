@@ -12,7 +12,7 @@ use crate::{
     names::{self, DatabaseName, RoleName},
     password::Policy,
     place::{Choice, Defaults, Place},
-    timing,
+    template, timing,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,8 @@ pub enum Error {
         field: &'static str,
         error: names::Error,
     },
+    #[error("secretTemplate.data: key {key:?} {error}")]
+    Template { key: String, error: template::Error },
     #[error(transparent)]
     Timing(#[from] timing::Error),
     #[error("the claim has no {0}; it was not read from an API server")]
@@ -33,7 +35,9 @@ pub enum Error {
 impl Error {
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::UserName(_) | Self::Database { .. } | Self::Timing(_) => ErrorClass::InvalidSpec,
+            Self::UserName(_) | Self::Database { .. } | Self::Template { .. } | Self::Timing(_) => {
+                ErrorClass::InvalidSpec
+            }
             Self::Metadata(_) => ErrorClass::Bug,
         }
     }
@@ -120,7 +124,7 @@ impl Wishes {
                 },
                 Complexity::Disabled => Policy::Plain,
             },
-            secret: secret_shape(claim, defaults),
+            secret: secret_shape(claim, defaults)?,
             engine,
             access: access(claim)?,
             role,
@@ -192,19 +196,57 @@ fn former_roles(
     (renamed_from, all)
 }
 
-fn secret_shape(claim: &DatabaseClaim, server: Option<&Defaults>) -> SecretShape {
-    let template = claim.spec.secret_template.clone().unwrap_or_default();
-    SecretShape {
+fn secret_shape(claim: &DatabaseClaim, server: Option<&Defaults>) -> Result<SecretShape, Error> {
+    let mut own = claim.spec.secret_template.clone().unwrap_or_default();
+    if claim.metadata.deletion_timestamp.is_some() {
+        // Nothing is published any more, and a bad text must not keep the claim's logins.
+        own.data.clear();
+    }
+    let dsn_name = claim.spec.dsn_name.clone().unwrap_or_default();
+    let templates = template::all(&own.data, &dsn_name);
+    Ok(SecretShape {
         name: claim.secret_name().to_owned(),
-        dsn_name: claim.spec.dsn_name.clone().unwrap_or_default(),
+        templates: templates.map_err(|(key, error)| Error::Template { key, error })?,
+        other_databases: claim.spec.databases.clone().unwrap_or_default(),
+        dsn_name,
         engine: claim
             .spec
             .type_
             .clone()
             .filter(|engine| !engine.is_empty())
             .unwrap_or_else(|| "postgres".to_owned()),
-        labels: template.labels,
-        annotations: template.annotations,
+        labels: own.labels,
+        annotations: own.annotations,
         is_owned: deletes(claim, server),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use api::claim::{DatabaseClaimSpec, SecretTemplate};
+    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_bad_template_is_named_and_never_holds_a_deletion() {
+        let text = ("MONGODB_URL".to_owned(), "{user}".to_owned());
+        let template = SecretTemplate {
+            data: [text].into(),
+            ..SecretTemplate::default()
+        };
+        let spec = DatabaseClaimSpec {
+            secret_template: Some(template),
+            ..DatabaseClaimSpec::default()
+        };
+        let mut claim = DatabaseClaim::new("desktop", spec);
+        let error = secret_shape(&claim, None).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::InvalidSpec);
+        assert!(
+            error.to_string().contains("\"MONGODB_URL\" has a part"),
+            "{error}"
+        );
+        claim.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        assert_eq!(secret_shape(&claim, None).unwrap().templates, [].into());
     }
 }
