@@ -1,10 +1,11 @@
 //! The published Secret: its keys and bytes, its template, and Secrets that are not ours.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use api::conditions::Type;
 use api::names::{annotation, label, secret_key as key};
 use serde_json::json;
 use testkit::env;
+use testkit::wait::wait_for;
 
 use super::source::owned_database;
 use crate::support::{Stage, existing, log_in, merge, own};
@@ -65,7 +66,20 @@ async fn row_21_the_secret_has_the_originals_keys_and_bytes_and_ours_beside_them
         assert_eq!((text(key::TYPE), text(key::HOST)), ("postgresql", host));
         assert!(text(key::JDBC_URI).starts_with("jdbc:postgresql://"));
         assert!(text(key::PGPASS).starts_with(&format!("{host}:{port}:{database}:{user}:")));
-        Ok(())
+
+        // What is wished no longer goes before its password ends; what users added stays.
+        let own = json!({ "stringData": { "theirs": "kept" } });
+        stage.patch_secret("till-db", own).await?;
+        let less = json!({ "dsnName": null, "secretTemplate": { "data": null } });
+        stage.patch("shop", json!({ "spec": less })).await?;
+        wait_for("the keys to go", async || {
+            let secret = stage.secret("till-db").await?;
+            let gone = ["TILL", "app.dsn", "uri_app.dsn"];
+            let are_gone = gone.iter().all(|key| !secret.contains_key(*key));
+            ensure!(secret.contains_key("theirs") && secret.contains_key(key::DSN), "too much went");
+            Ok(are_gone.then_some(()))
+        })
+        .await
     })
     .await
 }

@@ -40,6 +40,9 @@ pub mod annotation {
     pub const PREVIOUS_LOGIN: &str = "persistance.atlas.infoblox.com/previous-login";
     /// On a published Secret: the last value of [`ROTATE`] that was acted on.
     pub const HANDLED_ROTATE: &str = "persistance.atlas.infoblox.com/handled-rotate";
+    /// On a published Secret: the keys that are ours, so that one which is no longer wished goes
+    /// before its password ends.
+    pub const KEYS: &str = "persistance.atlas.infoblox.com/published-keys";
     /// On a published Secret: makes publications that began before it fail (see docs/architecture.md).
     pub const FENCE: &str = "persistance.atlas.infoblox.com/fence";
 }

@@ -173,8 +173,9 @@ pub async fn delete_leftover(
     delete(client, claim, &found).await.ok().map(|()| name)
 }
 
-/// Whether everything but the credential stands as the claim wishes: labels, annotations, owner.
-pub fn is_dressed(found: &Found, claim: &ClaimId, shape: &SecretShape) -> bool {
+/// Whether everything but the credential stands as the claim wishes: labels, annotations, owner,
+/// and no key more of ours than in `data`.
+pub fn is_dressed(found: &Found, claim: &ClaimId, shape: &SecretShape, data: &SecretData) -> bool {
     let holds = |all: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>| {
         wanted
             .iter()
@@ -186,6 +187,7 @@ pub fn is_dressed(found: &Found, claim: &ClaimId, shape: &SecretShape) -> bool {
         && holds(annotations, &shape.annotations)
         && annotations.get(annotation::CLAIM_UID) == Some(&claim.uid)
         && annotations.contains_key(annotation::ROTATED_AT)
+        && annotations.get(annotation::KEYS) == Some(&names_of(data))
         && is_owned == shape.is_owned
 }
 
@@ -209,6 +211,8 @@ fn object(
         label::CLAIM_MANAGER.to_owned(),
     );
     let annotations = metadata.annotations.get_or_insert_default();
+    let former = annotations.insert(annotation::KEYS.to_owned(), names_of(data));
+    let former = former.unwrap_or_default();
     annotations.extend(shape.annotations.clone());
     annotations.extend(annotations_of(claim, publication));
     if publication.previous_login.is_none() {
@@ -221,6 +225,9 @@ fn object(
         owners.push(owner_reference(claim));
     }
     let all = object.data.get_or_insert_default();
+    for key in former.split(',') {
+        all.remove(key);
+    }
     for (key, value) in data {
         all.insert(
             key.clone(),
@@ -228,6 +235,12 @@ fn object(
         );
     }
     object
+}
+
+/// The keys as one text; none of them can have a comma.
+fn names_of(data: &SecretData) -> String {
+    let names: Vec<_> = data.keys().map(String::as_str).collect();
+    names.join(",")
 }
 
 fn new_object() -> Secret {

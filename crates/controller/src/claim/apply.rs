@@ -337,7 +337,7 @@ impl Pass<'_> {
         let dsn = self.target.dsn(credential);
         let generation = found.stored.generation().max(observed.recorded.generation);
         let data = secret::data(&dsn, &wishes.secret, generation);
-        let is_dressed = publish::is_dressed(&found, &wishes.claim, &wishes.secret);
+        let is_dressed = publish::is_dressed(&found, &wishes.claim, &wishes.secret, &data);
         let now = self.context.now();
         let rotated_at = observed.rotated_at(now).unwrap_or(now);
         let is_dated = found.stored.rotated_at() == Some(rotated_at);
