@@ -43,6 +43,7 @@ fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
             vec!["success", "error", "requeue", "requeue_after"],
         ),
         ("cause", vec!["live_sessions"]),
+        ("state", vec!["current", "behind"]),
         ("use_existing_source", vec!["true", "false"]),
     ])
 }
