@@ -5,8 +5,8 @@ mod status;
 
 pub use self::{
     spec::{
-        Database, DatabaseClaim, DatabaseClaimSpec, DatabaseRole, RotationSpec, SecretRef,
-        SecretTemplate, SourceDataFrom, Tag,
+        Database, DatabaseClaim, DatabaseClaimSpec, DatabaseRole, PER_DATABASE, RotationSpec,
+        SecretRef, SecretTemplate, SourceDataFrom, Tag,
     },
     status::{
         Binding, ConnectionInfo, ConsumersStatus, DatabaseClaimStatus, OldStatus, RotationStatus,

@@ -126,7 +126,23 @@ pub mod secret_key {
     pub const CONNECTION_STRING: &str = "connectionString.standard";
     pub const CONNECTION_STRING_SRV: &str = "connectionString.standardSrv";
 
-    /// Every key that the controller may publish.
+    /// What the keys of MongoDB's further connection strings begin with.
+    pub const URI_OF: &str = "uri.";
+
+    /// The key of the connection string for one of several databases; `None` where the database's
+    /// name can't be in a key.
+    pub fn uri_of(database: &str) -> Option<String> {
+        Some(format!("{URI_OF}{database}")).filter(|key| is_fit(key))
+    }
+
+    /// Whether a Secret may have this key (Kubernetes API, `Secret.data`).
+    pub fn is_fit(key: &str) -> bool {
+        const LONGEST: usize = 253;
+        let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        !key.is_empty() && key.len() <= LONGEST && !key.starts_with("..") && key.chars().all(is_fit)
+    }
+
+    /// Every key that the controller may publish, beside those of further databases.
     pub const ALL: [&str; 23] = [
         DSN,
         URI_DSN,

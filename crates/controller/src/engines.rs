@@ -46,18 +46,21 @@ impl Engines {
         })
     }
 
-    /// Logs in with what is published or about to be, as an application would. A session of
-    /// PostgreSQL must run as the owner role `expected`.
-    pub async fn log_in(&self, dsn: &Dsn, expected: &RoleName) -> Result<(), ServerError> {
-        match dsn.address.scheme.engine() {
-            Engine::Postgres => Ok(postgres::log_in(dsn, expected, self.timeouts).await?),
-            Engine::Mongo => Ok(mongo::log_in(dsn, self.timeouts).boxed().await?),
+    /// Logs in with what is published or about to be, as an application would: with each of the
+    /// connection strings. A session of PostgreSQL must run as the owner role `expected`.
+    pub async fn log_in(&self, dsns: &[Dsn], expected: &RoleName) -> Result<(), ServerError> {
+        for dsn in dsns {
+            match dsn.address.scheme.engine() {
+                Engine::Postgres => postgres::log_in(dsn, expected, self.timeouts).await?,
+                Engine::Mongo => mongo::log_in(dsn, self.timeouts).boxed().await?,
+            }
         }
+        Ok(())
     }
 
     /// What such a login shows of a credential. Errors: what shows nothing of it.
-    pub async fn prove(&self, dsn: &Dsn, expected: &RoleName) -> Result<Proof, Error> {
-        match self.log_in(dsn, expected).await {
+    pub async fn prove(&self, dsns: &[Dsn], expected: &RoleName) -> Result<Proof, Error> {
+        match self.log_in(dsns, expected).await {
             Ok(()) => Ok(Proof::Works),
             Err(err) => err.proof().ok_or_else(|| err.into()),
         }
@@ -91,11 +94,15 @@ pub enum Session {
 }
 
 impl Session {
-    /// Waits for a claim's lock, for a bounded time.
-    pub async fn lock(self, key: i64) -> Result<Locked, Error> {
+    /// Waits for a claim's lock, for a bounded time. On MongoDB the claim's logins are defined in
+    /// `auth_databases`, the published one first.
+    pub async fn lock(self, key: i64, auth_databases: Vec<String>) -> Result<Locked, Error> {
         Ok(match self {
             Self::Postgres(session) => Locked::Postgres(session.lock(key).await?),
-            Self::Mongo(session) => Locked::Mongo(session.lock(key).boxed().await?),
+            Self::Mongo(session) => {
+                let session = session.with_logins_in(auth_databases);
+                Locked::Mongo(session.lock(key).boxed().await?)
+            }
         })
     }
 

@@ -138,6 +138,7 @@ async fn ask(context: &Context, admin: &engine::dsn::Dsn) -> Result<Catalog, Err
         logins: Vec::new(),
         database,
         others: Vec::new(),
+        copies: Vec::new(),
     };
     session.observe(&question).await
 }

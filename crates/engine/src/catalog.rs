@@ -16,6 +16,8 @@ pub struct Catalog {
     pub admin: Admin,
     /// Those of the roles asked for that exist, by name.
     pub roles: BTreeMap<String, Role>,
+    /// MongoDB: those of the logins that exist in further databases, by database.
+    pub copies: BTreeMap<String, BTreeMap<String, Role>>,
     /// The database asked for, where it exists.
     pub database: Option<Database>,
     /// MongoDB: those of the databases asked for that hold data or are reserved for a claim. The
@@ -29,6 +31,20 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// The login in one of the further databases.
+    pub fn copy(&self, database: &str, login: &Login) -> Option<&Role> {
+        self.copies.get(database)?.get(login.as_str())
+    }
+
+    /// The further databases in which the login carries a mark that `is_ours`.
+    pub fn copies_of(&self, login: &Login, is_ours: impl Fn(&Mark) -> bool) -> Vec<String> {
+        let is_ours = |role: &Role| role.mark().is_some_and(|mark| is_ours(&mark));
+        let all = self.copies.iter();
+        all.filter(|(_, roles)| roles.get(login.as_str()).is_some_and(is_ours))
+            .map(|(database, _)| database.clone())
+            .collect()
+    }
+
     /// The version as people write it: `16.4` of 160004, of MongoDB `6.0.5` of 60005.
     pub fn version_text(&self, engine: Engine) -> String {
         let (major, rest) = (self.version / 10_000, self.version % 10_000);
@@ -47,6 +63,8 @@ pub struct Question {
     pub database: DatabaseName,
     /// Further databases of the claim.
     pub others: Vec<DatabaseName>,
+    /// MongoDB: further databases in which the logins are or were defined.
+    pub copies: Vec<String>,
 }
 
 /// The login the controller itself uses.

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     address::{Engine, Scheme, SslMode},
     dsn::{Credential, Dsn, PartialDsn},
-    names::Login,
+    names::{DatabaseName, Login},
     source::SecretData,
     template::Part,
     wishes::SecretShape,
@@ -101,6 +101,11 @@ impl Stored {
         Login::try_from(login).ok()
     }
 
+    /// MongoDB: where the published login is defined.
+    pub fn auth_source(&self) -> Option<&str> {
+        self.text(key::AUTH_SOURCE)
+    }
+
     pub fn generation(&self) -> i64 {
         self.annotations
             .get(annotation::GENERATION)
@@ -158,7 +163,7 @@ pub fn data(dsn: &Dsn, shape: &SecretShape, generation: i64) -> SecretData {
     ]);
     data.extend(match dsn.address.scheme.engine() {
         Engine::Postgres => of_postgres(dsn),
-        Engine::Mongo => of_mongo(dsn),
+        Engine::Mongo => of_mongo(dsn, shape),
     });
     if let Some(ca) = &dsn.address.ca {
         data.insert(key::CA.to_owned(), plain(ca));
@@ -184,7 +189,7 @@ fn of_templates(dsn: &Dsn, shape: &SecretShape) -> SecretData {
         Part::Hosts => address.to_string().into(),
         Part::Database => dsn.database.as_str().into(),
         Part::Databases => std::iter::once(dsn.database.as_str())
-            .chain(shape.other_databases.iter().map(String::as_str))
+            .chain(shape.other_databases.iter().map(DatabaseName::as_str))
             .collect::<Vec<_>>()
             .join(",")
             .into(),
@@ -214,8 +219,9 @@ fn of_postgres(dsn: &Dsn) -> SecretData {
 }
 
 /// The member list and the options as parts of their own, and the URI under the names that
-/// MongoDB's own operator publishes. A name that DNS resolves to members has no port.
-fn of_mongo(dsn: &Dsn) -> SecretData {
+/// MongoDB's own operator publishes. A name that DNS resolves to members has no port. A claim of
+/// several databases gets a URI for each.
+fn of_mongo(dsn: &Dsn, shape: &SecretShape) -> SecretData {
     let address = &dsn.address;
     let uses_tls = address.ssl_mode != SslMode::Disable;
     let mut data = SecretData::from([
@@ -233,6 +239,11 @@ fn of_mongo(dsn: &Dsn) -> SecretData {
         data.insert(key::CONNECTION_STRING.to_owned(), dsn.uri());
         let port = address.primary.port.to_string();
         data.insert(key::PORT.to_owned(), port.into());
+    }
+    if !shape.other_databases.is_empty() {
+        let all = dsn.of_databases(&shape.other_databases, shape.is_per_database);
+        let all = std::iter::once(dsn.clone()).chain(all);
+        data.extend(all.filter_map(|dsn| Some((key::uri_of(dsn.database.as_str())?, dsn.uri()))));
     }
     data
 }
@@ -303,7 +314,7 @@ mod tests {
             ..Default::default()
         };
         let mut dsn = crate::source::admin_dsn(&request, SslMode::Require).unwrap();
-        dsn.address = dsn.address.for_logins();
+        dsn.address = dsn.address.for_logins("dbclaims");
         dsn
     }
 
@@ -374,10 +385,30 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_of_several_databases_has_a_uri_for_each() {
+        let mut dsn = mongo_dsn("mongodb://clerk_b:pw@h1/?tls=false");
+        let mut shape = shape("");
+        assert!(!data(&dsn, &shape, 7).contains_key("uri.orders"));
+        shape.other_databases = vec![DatabaseName::try_from("image").unwrap()];
+        let mut check = |is_per_database, source: &str| {
+            shape.is_per_database = is_per_database;
+            dsn.address = dsn.address.for_logins(source);
+            let data = data(&dsn, &shape, 7);
+            let text = |key: &str| data.get(key).map(|text| text.expose_secret().to_owned());
+            assert_eq!(text("uri.orders"), text("uri"));
+            text("uri.image").unwrap()
+        };
+        let uri =
+            |source| format!("mongodb://clerk_b:pw@h1:27017/image?authSource={source}&tls=false");
+        assert_eq!(check(false, "dbclaims"), uri("dbclaims"));
+        assert_eq!(check(true, "orders"), uri("image"));
+    }
+
+    #[test]
     fn abcdesktops_keys_come_by_template() {
         let dsn = mongo_dsn("mongodb://clerk_b:pw@h1,h2:27018/?tls=false");
         let mut shape = shape("");
-        shape.other_databases = vec!["fail2ban".to_owned()];
+        shape.other_databases = vec![DatabaseName::try_from("fail2ban").unwrap()];
         let texts = [
             (
                 "MONGODB_URL",

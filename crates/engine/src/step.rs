@@ -21,6 +21,12 @@ pub enum ServerStep {
         role: RoleName,
         mark: Mark,
     },
+    /// MongoDB: the login again, in a further database that logs it in.
+    CreateCopy {
+        login: Login,
+        database: String,
+        mark: Mark,
+    },
     /// MongoDB: what the login may do, beside what it may do already.
     GrantRoles {
         login: Login,
@@ -87,6 +93,11 @@ pub enum ServerStep {
     DropLogin {
         login: Login,
         role: RoleName,
+    },
+    /// MongoDB: the same of a login in a further database.
+    DropCopy {
+        login: Login,
+        database: String,
     },
     /// Deletion of a claim on an adopted database: what the owner role owns in the connected
     /// database goes to `to`, the database's owner, and its rights there are taken back.

@@ -11,8 +11,6 @@ use crate::dsn::encoded;
 /// As long as any connection string that a driver takes.
 const LONGEST: usize = 4096;
 /// What the API server takes as the key of a Secret.
-const LONGEST_KEY: usize = 253;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     Username,
@@ -65,7 +63,7 @@ pub enum Error {
     Part,
     #[error("has a name that the controller publishes itself; choose another")]
     Reserved,
-    #[error("is no key of a Secret: letters, digits, '-', '_' and '.', at most {LONGEST_KEY}")]
+    #[error("is no key of a Secret: letters, digits, '-', '_' and '.', at most 253")]
     Key,
 }
 
@@ -141,16 +139,12 @@ pub(crate) fn all(
 }
 
 fn check_key(key: &str, dsn_name: &str) -> Result<(), Error> {
-    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if key.is_empty()
-        || key.len() > LONGEST_KEY
-        || key.starts_with("..")
-        || !key.chars().all(is_fit)
-    {
+    if !secret_key::is_fit(key) {
         return Err(Error::Key);
     }
     let is_of_dsn_name = key == dsn_name || key.strip_prefix("uri_") == Some(dsn_name);
-    if secret_key::ALL.contains(&key) || is_of_dsn_name {
+    let is_ours = secret_key::ALL.contains(&key) || key.starts_with(secret_key::URI_OF);
+    if is_ours || is_of_dsn_name {
         return Err(Error::Reserved);
     }
     Ok(())
@@ -212,7 +206,10 @@ mod tests {
             let texts = BTreeMap::from([(key.to_owned(), "{username}".to_owned())]);
             all(&texts, "my.txt").err()
         };
-        for key in secret_key::ALL.into_iter().chain(["my.txt", "uri_my.txt"]) {
+        for key in secret_key::ALL
+            .into_iter()
+            .chain(["my.txt", "uri_my.txt", "uri.profiles"])
+        {
             assert_eq!(error(key), Some((key.to_owned(), Error::Reserved)));
         }
         for key in ["", "a b", "a/b", "..", "ü"] {

@@ -11,8 +11,9 @@ pub use self::{
 };
 use crate::{
     address::Engine,
+    catalog::Question,
     mark::Mark,
-    names::{LoginPair, RoleName},
+    names::{DatabaseName, Login, LoginPair, RoleName},
     password::Policy,
     template::Template,
 };
@@ -115,12 +116,31 @@ pub struct SecretShape {
     /// The claim's own keys.
     pub templates: BTreeMap<String, Template>,
     /// The claim's databases after the first.
-    pub other_databases: Vec<String>,
+    pub other_databases: Vec<DatabaseName>,
+    /// Whether each database logs the claim in itself.
+    pub is_per_database: bool,
     /// Whether the Secret goes with the claim (`Delete`), and so carries an owner reference.
     pub is_owned: bool,
 }
 
 impl Wishes {
+    /// The question that tells everything about the claim's roles and database.
+    pub fn question(&self, database: &DatabaseName) -> Question {
+        let mut roles = vec![self.role.to_string()];
+        let mut logins: Vec<Login> = self.logins().both().map(Clone::clone).to_vec();
+        roles.extend(self.renamed_from.iter().map(ToString::to_string));
+        logins.extend(self.former_logins().flat_map(|pair| [pair.a, pair.b]));
+        roles.extend(logins.iter().map(ToString::to_string));
+        let copies = self.access.auth_databases(database).into_iter().skip(1);
+        Question {
+            roles,
+            logins,
+            database: database.clone(),
+            others: self.access.others.clone(),
+            copies: copies.chain(self.access.left_databases(database)).collect(),
+        }
+    }
+
     pub fn logins(&self) -> LoginPair {
         LoginPair::of_role(&self.role)
     }

@@ -63,8 +63,21 @@ impl Locked {
             return Err(Kind::Changed(other));
         }
         let command = users::set_password(login, password, mark);
+        // Where the login is published comes first: there its mark is looked at.
+        for database in self.logins_in().to_vec() {
+            self.insist(&database, &command, deadline).await?;
+        }
+        Ok(())
+    }
+
+    async fn insist(
+        &mut self,
+        database: &str,
+        command: &Document,
+        deadline: Instant,
+    ) -> Result<(), Kind> {
         loop {
-            match self.change(LOGINS_DATABASE, command.clone()).await {
+            match self.change(database, command.clone()).await {
                 Ok(_) => return Ok(()),
                 Err(kind) if kind.is_unsettled() && Instant::now() < deadline => {
                     tokio::time::sleep(PAUSE).await;
@@ -78,8 +91,14 @@ impl Locked {
         let role_of = |login: &Login| catalog.roles.get(login.as_str());
         match step {
             ServerStep::CreateLogin { login, mark, .. } => {
-                self.logins(users::create(login, mark)?).await
+                let database = self.published_in().to_owned();
+                self.define(&database, users::create(login, mark)?).await
             }
+            ServerStep::CreateCopy {
+                login,
+                database,
+                mark,
+            } => self.define(database, users::create(login, mark)?).await,
             ServerStep::GrantRoles { login, roles } => {
                 self.logins(users::grant(login, roles)).await
             }
@@ -98,7 +117,11 @@ impl Locked {
                 self.logins(users::close(login, mark.as_ref())?).await
             }
             ServerStep::Terminate { login } => self.terminate(login, role_of(login)).await,
-            ServerStep::DropLogin { login, .. } => self.drop_login(login).await,
+            ServerStep::DropLogin { login, .. } => {
+                let database = self.published_in().to_owned();
+                self.drop_login(login, &database).await
+            }
+            ServerStep::DropCopy { login, database } => self.drop_login(login, database).await,
             ServerStep::DropDatabase { database } => self.drop_database(database).await,
             ServerStep::CreateOwner { .. }
             | ServerStep::JoinOwner { .. }
@@ -113,8 +136,16 @@ impl Locked {
         }
     }
 
+    async fn define(&mut self, database: &str, command: Document) -> Result<(), Kind> {
+        self.change(database, command).await.map(drop)
+    }
+
+    /// The same wherever the login is defined.
     async fn logins(&mut self, command: Document) -> Result<(), Kind> {
-        self.change(LOGINS_DATABASE, command).await.map(drop)
+        for database in self.logins_in().to_vec() {
+            self.define(&database, command.clone()).await?;
+        }
+        Ok(())
     }
 
     /// Writes the reservation of a name, or the claim's new mark over its old one.
@@ -150,7 +181,9 @@ impl Locked {
         let Some(mark) = found.and_then(Role::mark) else {
             return Err(Kind::Changed("the login has no mark".to_owned()));
         };
-        self.drop_login(login).await?;
+        for database in self.logins_in().to_vec() {
+            self.drop_login(login, &database).await?;
+        }
         self.logins(users::create(login, &mark)?).await?;
         let roles = found.into_iter().flat_map(|role| &role.member_of);
         let roles: Vec<_> = roles.filter_map(|text| DatabaseRole::parse(text)).collect();
@@ -160,10 +193,11 @@ impl Locked {
         self.logins(users::grant(login, &roles)).await
     }
 
-    async fn drop_login(&mut self, login: &Login) -> Result<(), Kind> {
+    async fn drop_login(&mut self, login: &Login, database: &str) -> Result<(), Kind> {
         // Killing takes no write concern: what it ends is gone with the login anyway.
-        let outcome = match self.ask("admin", users::kill_sessions(login)).await {
-            Ok(_) => self.logins(users::drop_login(login)).await,
+        let kill = users::kill_sessions(login, database);
+        let outcome = match self.ask("admin", kill).await {
+            Ok(_) => self.define(database, users::drop_login(login)).await,
             Err(kind) => Err(kind),
         };
         match outcome {

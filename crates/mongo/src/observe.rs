@@ -33,12 +33,14 @@ impl Session {
             logins,
             database,
             others,
+            copies,
         } = question;
         let names = roles.iter().map(String::as_str);
         let names: Vec<_> = names.chain(logins.iter().map(Login::as_str)).collect();
         let databases: Vec<_> = std::iter::once(database).chain(others).cloned().collect();
         let databases = self.databases(&databases).await?;
         let admin = self.admin();
+        let mut defined = self.logins(&names, copies).await?;
         Ok(Catalog {
             version: self.version().await?,
             admin: Admin {
@@ -48,7 +50,8 @@ impl Session {
                 can_create_roles: true,
                 can_create_databases: true,
             },
-            roles: self.logins(&names).await?,
+            roles: defined.remove(self.published_in()).unwrap_or_default(),
+            copies: defined,
             database: databases.get(database).cloned(),
             databases,
             sessions: self.connections_of(logins).await?,
@@ -69,22 +72,37 @@ impl Session {
         u32::try_from(version).map_err(|err| Kind::Answer(err.to_string()))
     }
 
-    /// Those of the logins that exist.
-    async fn logins(&self, names: &[&str]) -> Result<BTreeMap<String, Role>, Kind> {
+    /// Those of the logins that exist, by database: where they are published, and in `copies`.
+    async fn logins(
+        &self,
+        names: &[&str],
+        copies: &[String],
+    ) -> Result<BTreeMap<String, BTreeMap<String, Role>>, Kind> {
+        let mut all = BTreeMap::<String, BTreeMap<String, Role>>::new();
         if names.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(all);
         }
-        let answer = self.ask(LOGINS_DATABASE, users::info(names)).await?;
+        let copies = copies.iter().map(String::as_str);
+        let databases: Vec<_> = std::iter::once(self.published_in()).chain(copies).collect();
+        let info = users::info(names, &databases);
+        let answer = self.ask(LOGINS_DATABASE, info).await?;
         let users = answer.get_array("users").ok().into_iter().flatten();
-        let users = users.filter_map(Bson::as_document);
-        Ok(users.filter_map(login).collect())
+        for user in users.filter_map(Bson::as_document) {
+            if let (Ok(database), Some((name, role))) = (user.get_str("db"), login(user)) {
+                all.entry(database.to_owned())
+                    .or_default()
+                    .insert(name, role);
+            }
+        }
+        Ok(all)
     }
 
     /// The mark of one login as it is now: `None` if it has none, or is not there.
     pub(crate) async fn comment_of(&self, login: &Login) -> Result<Option<String>, Kind> {
         let name = login.as_str();
-        let mut found = self.logins(&[name]).await?;
-        Ok(found.remove(name).and_then(|role| role.comment))
+        let mut found = self.logins(&[name], &[]).await?;
+        let found = found.remove(self.published_in());
+        Ok(found.and_then(|mut found| found.remove(name)?.comment))
     }
 
     /// Those that hold data or are reserved.

@@ -3,7 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use engine::{address::Address, dsn::Dsn, timeouts::Timeouts};
+use engine::{
+    address::Address,
+    dsn::{Dsn, LOGINS_DATABASE},
+    timeouts::Timeouts,
+};
 use mongodb::{
     bson::{Document, doc},
     options::{SelectionCriteria, ServerAddress},
@@ -26,6 +30,7 @@ pub struct Session {
     address: Address,
     admin: Admin,
     members: Members,
+    logins_in: Vec<String>,
     timeouts: Timeouts,
     rack: Arc<Rack>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -63,10 +68,32 @@ impl Session {
             address: dsn.address.clone(),
             admin: Admin { name, is_root },
             members,
+            logins_in: vec![LOGINS_DATABASE.to_owned()],
             timeouts,
             rack,
             _permit: None,
         })
+    }
+
+    /// For a claim whose logins are defined in these databases, the same in each, the published
+    /// one first.
+    #[must_use]
+    pub fn with_logins_in(self, databases: Vec<String>) -> Self {
+        Self {
+            logins_in: databases,
+            ..self
+        }
+    }
+
+    pub(crate) fn logins_in(&self) -> &[String] {
+        &self.logins_in
+    }
+
+    /// Where the logins are that connection strings name.
+    pub(crate) fn published_in(&self) -> &str {
+        self.logins_in
+            .first()
+            .map_or(LOGINS_DATABASE, String::as_str)
     }
 
     pub(crate) fn with_permit(self, permit: OwnedSemaphorePermit) -> Self {

@@ -4,7 +4,6 @@
 
 use engine::{
     catalog::DatabaseRole,
-    dsn::LOGINS_DATABASE,
     mark::Mark,
     names::Login,
     password::{Generator, PasswordSource, Policy},
@@ -70,20 +69,22 @@ pub(crate) fn revoke(login: &Login, roles: &[DatabaseRole]) -> Document {
 }
 
 /// Ends what the login has under way: its transactions and cursors, not its connections.
-pub(crate) fn kill_sessions(login: &Login) -> Document {
-    doc! { "killAllSessions": [{ "user": login.as_str(), "db": LOGINS_DATABASE }] }
+pub(crate) fn kill_sessions(login: &Login, database: &str) -> Document {
+    doc! { "killAllSessions": [{ "user": login.as_str(), "db": database }] }
 }
 
 pub(crate) fn drop_login(login: &Login) -> Document {
     doc! { "dropUser": login.as_str() }
 }
 
-/// What is known of these logins, without their verifiers.
-pub(crate) fn info(logins: &[&str]) -> Document {
-    let all: Vec<_> = logins
-        .iter()
-        .map(|login| doc! { "user": login, "db": LOGINS_DATABASE })
-        .collect();
+/// What is known of these logins in these databases, without their verifiers.
+pub(crate) fn info(logins: &[&str], databases: &[&str]) -> Document {
+    let of = |database: &&str| {
+        let database = (*database).to_owned();
+        let one = move |login: &&str| doc! { "user": *login, "db": &database };
+        logins.iter().map(one)
+    };
+    let all: Vec<_> = databases.iter().flat_map(of).collect();
     doc! { "usersInfo": all }
 }
 

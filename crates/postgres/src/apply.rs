@@ -183,8 +183,11 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             )]
         }
         // Not shared: see `pieces`.
-        // The first two are MongoDB's: here the owner role has all rights.
-        ServerStep::GrantRoles { .. }
+        // The first four are MongoDB's: here a server has each login once, and the owner role has
+        // all rights.
+        ServerStep::CreateCopy { .. }
+        | ServerStep::DropCopy { .. }
+        | ServerStep::GrantRoles { .. }
         | ServerStep::RevokeRoles { .. }
         | ServerStep::CreateDatabase { .. }
         | ServerStep::DropDatabase { .. }

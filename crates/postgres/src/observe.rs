@@ -35,6 +35,7 @@ fn statement(question: &Question, version: u32) -> Sql {
         logins,
         database,
         others: _,
+        copies: _,
     } = question;
     let can_set = Keyword(if version >= MEMBERSHIP_OPTIONS {
         "SET"
@@ -169,6 +170,7 @@ impl Answer {
             version,
             admin,
             roles: roles.collect(),
+            copies: BTreeMap::new(),
             database: database.map(|DatabaseAnswer(database)| database),
             databases: BTreeMap::new(),
             sessions: sessions.collect::<Result<_, Kind>>()?,

@@ -246,19 +246,8 @@ pub const ADMIN_ROLE: &str = "dbController";
 
 /// Makes the role, for claims on these databases.
 pub async fn create_admin_role(root: &Client, databases: &[&str]) -> Result<()> {
-    let on_logins = [
-        "createUser",
-        "dropUser",
-        "changePassword",
-        "changeCustomData",
-        "viewUser",
-        "setAuthenticationRestriction",
-    ];
-    let on = |database: &str, collection: &str, actions: &[&str]| {
-        doc! { "resource": { "db": database, "collection": collection }, "actions": actions }
-    };
     let mut privileges = vec![
-        on("dbclaims", "", &on_logins),
+        on("dbclaims", "", &ON_LOGINS),
         on("dbclaims", "locks", &["find", "insert", "update", "remove"]),
         doc! {
             "resource": { "cluster": true },
@@ -269,4 +258,27 @@ pub async fn create_admin_role(root: &Client, databases: &[&str]) -> Result<()> 
     privileges.extend(databases.iter().map(|database| on(database, "", &on_data)));
     let role = doc! { "createRole": ADMIN_ROLE, "privileges": privileges, "roles": [] };
     run(root, "admin", role).await.map(drop)
+}
+
+/// Lets that role define logins in these databases too.
+pub async fn allow_logins_in(root: &Client, databases: &[&str]) -> Result<()> {
+    let privileges = databases
+        .iter()
+        .map(|database| on(database, "", &ON_LOGINS));
+    let privileges: Vec<_> = privileges.collect();
+    let more = doc! { "grantPrivilegesToRole": ADMIN_ROLE, "privileges": privileges };
+    run(root, "admin", more).await.map(drop)
+}
+
+const ON_LOGINS: [&str; 6] = [
+    "createUser",
+    "dropUser",
+    "changePassword",
+    "changeCustomData",
+    "viewUser",
+    "setAuthenticationRestriction",
+];
+
+fn on(database: &str, collection: &str, actions: &[&str]) -> Document {
+    doc! { "resource": { "db": database, "collection": collection }, "actions": actions }
 }

@@ -45,7 +45,9 @@ use super::DatabaseClaimStatus;
     validation = Rule::new("!has(oldSelf.maxStorageGB) || (has(self.maxStorageGB) && self.maxStorageGB >= oldSelf.maxStorageGB)")
         .message("maxStorageGB can't be made smaller or removed"),
     validation = Rule::new("!has(oldSelf.minStorageGB) || !has(self.minStorageGB) || self.minStorageGB >= oldSelf.minStorageGB")
-        .message("minStorageGB can't be made smaller")
+        .message("minStorageGB can't be made smaller"),
+    validation = Rule::new("self.?authDatabase.orValue('Dedicated') == oldSelf.?authDatabase.orValue('Dedicated')")
+        .message("authDatabase can't be changed: make a new claim, and delete this one when nobody uses it any more")
 )]
 pub struct DatabaseClaimSpec {
     /// Which controller serves this claim: the one whose `--class` is equal. Unset and empty mean `default`.
@@ -115,6 +117,13 @@ pub struct DatabaseClaimSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub database_roles: Option<Vec<DatabaseRole>>,
+
+    /// MongoDB: where the two logins are defined. `Dedicated` (default): in a database apart, once
+    /// for all databases. `PerDatabase`: in each database of the claim, with one password, for
+    /// clients that log in with `authSource=<database>`. Can't be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "auth_database")]
+    pub auth_database: Option<String>,
 
     /// Engine version of a database that a provider makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -311,6 +320,9 @@ fn default_dsn_name() -> Option<String> {
     Some(crate::names::secret_key::DSN.to_owned())
 }
 
+/// `authDatabase` of a claim whose databases each log it in.
+pub const PER_DATABASE: &str = "PerDatabase";
+
 fn words(words: &[&str]) -> schemars::Schema {
     schemars::json_schema!({ "type": "string", "enum": words })
 }
@@ -321,6 +333,10 @@ fn deletion_policy(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 
 fn backup_policy(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     words(&["Bronze", "Silver", "Gold", "Platinum"])
+}
+
+fn auth_database(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    words(&["Dedicated", PER_DATABASE])
 }
 
 fn reclaim_policy(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -208,6 +208,9 @@ pub struct ServerStatus {
     /// Owner roles of earlier names whose logins wait to be retired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_owner_roles: Vec<String>,
+    /// MongoDB: the databases in which the logins are defined, where that is each of the claim's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auth_databases: Vec<String>,
 }
 
 /// Which pods already use the newest credential, by what their proxies said when last asked.

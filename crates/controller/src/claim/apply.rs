@@ -46,11 +46,17 @@ pub(super) async fn apply(
 ) -> Result<Outcome, Error> {
     let context = &scope.context;
     let database = observe::database(claim, inputs.choice.mode, admin)?;
+    let access = &inputs.wishes.access;
     let target = Target {
         admin,
         database: &database,
+        access,
     };
-    let mut session = session.lock(inputs.wishes.claim.lock_key()).await?;
+    let (key, auth_databases) = (
+        inputs.wishes.claim.lock_key(),
+        access.auth_databases(&database),
+    );
+    let mut session = session.lock(key, auth_databases).await?;
     let mut pass = Pass {
         claim,
         scope,
@@ -99,7 +105,7 @@ impl Pass<'_> {
             None => (Proof::NotAsked, None),
         };
         let catalog = session
-            .observe(&observe::question(wishes, self.target.database))
+            .observe(&wishes.question(self.target.database))
             .await?;
         let roles = catalog.roles.iter();
         self.comments = roles
@@ -390,6 +396,9 @@ impl Pass<'_> {
         let wishes = &self.inputs.wishes;
         let now = self.context.now();
         let catalog = observed.catalog.clone();
+        let published_in = observed.secret.as_ref().and_then(Stored::auth_source);
+        let access = &wishes.access;
+        let auth_databases = access.to_record(self.target.database, published_in);
         // Retirement looks at the Secret as it is now; a login that was just replaced is not due.
         let after = Observed {
             secret: Some(published.stored.clone()),
@@ -427,6 +436,7 @@ impl Pass<'_> {
             database_created: made_database,
             contents,
             former_roles: former_left(wishes, &catalog, &retired),
+            auth_databases,
             retired,
             due,
             next: [next, retirement.next].into_iter().flatten().min(),
@@ -453,6 +463,9 @@ fn made_again(step: &ServerStep) -> Option<String> {
     match step {
         ServerStep::CreateOwner { role, .. } => Some(format!("owner role {role}")),
         ServerStep::CreateLogin { login, .. } => Some(format!("login {login}")),
+        ServerStep::CreateCopy {
+            login, database, ..
+        } => Some(format!("login {login} in {database}")),
         ServerStep::JoinOwner { login, .. } => Some(format!("membership of {login}")),
         ServerStep::AssumeOwner { login, .. } => Some(format!("role setting of {login}")),
         ServerStep::GrantRoles { login, .. } => Some(format!("missing roles of {login}")),

@@ -11,7 +11,7 @@ use engine::{
 };
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{admin, former_secret, inputs::Inputs, observe, set_finalizers};
+use super::{admin, former_secret, inputs::Inputs, set_finalizers};
 use crate::{
     context::Scope,
     error::{Error, chain},
@@ -168,12 +168,12 @@ async fn drop_everything(
         .enter(&inputs.circuit(&admin), connections)
         .await?;
     let session = context.engines.acquire(&admin).await?;
-    let mut session = session.lock(inputs.wishes.claim.lock_key()).await?;
     let mut wishes = inputs.wishes.clone();
     wishes.role = role.clone();
-    let catalog = session
-        .observe(&observe::question(&wishes, &database))
-        .await?;
+    let auth_databases = wishes.access.auth_databases(&database);
+    let key = wishes.claim.lock_key();
+    let mut session = session.lock(key, auth_databases).await?;
+    let catalog = session.observe(&wishes.question(&database)).await?;
     let steps = farewell(&wishes, &database, &catalog);
     session.apply(&steps, &catalog).await?;
     session.unlock().await?;

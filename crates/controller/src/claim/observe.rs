@@ -2,31 +2,15 @@
 
 use api::claim::DatabaseClaim;
 use engine::{
-    catalog::Question,
     decide,
     dsn::{Credential, Dsn},
-    names::{DatabaseName, Login},
+    names::DatabaseName,
     observed::{Observed, Proof, Recorded},
     secret::{Owner, Stored},
-    wishes::{Mode, Wishes},
+    wishes::{Access, Mode, Wishes},
 };
 
 use crate::{context::Context, error::Error};
-
-/// The question that tells everything about a claim's roles and database.
-pub(super) fn question(wishes: &Wishes, database: &DatabaseName) -> Question {
-    let mut roles = vec![wishes.role.to_string()];
-    let mut logins: Vec<Login> = wishes.logins().both().map(Clone::clone).to_vec();
-    roles.extend(wishes.renamed_from.iter().map(ToString::to_string));
-    logins.extend(wishes.former_logins().flat_map(|pair| [pair.a, pair.b]));
-    roles.extend(logins.iter().map(ToString::to_string));
-    Question {
-        roles,
-        logins,
-        database: database.clone(),
-        others: wishes.access.others.clone(),
-    }
-}
 
 /// The database of the claim: its own name, or when adopting what the source names.
 pub(super) fn database(
@@ -90,8 +74,8 @@ pub(super) async fn prove(
             Some(former) if !wishes.logins().contains(login) => former,
             _ => &wishes.role,
         };
-        let dsn = target.dsn(credential.clone());
-        match context.engines.prove(&dsn, role).await? {
+        let dsns = target.dsns(credential.clone());
+        match context.engines.prove(&dsns, role).await? {
             Proof::Refused => {}
             shown => return Ok((shown, Some(credential.clone()))),
         }
@@ -104,15 +88,29 @@ pub(super) async fn prove(
 pub(super) struct Target<'a> {
     pub admin: &'a Dsn,
     pub database: &'a DatabaseName,
+    pub access: &'a Access,
 }
 
 impl Target<'_> {
     pub(super) fn dsn(&self, credential: Credential) -> Dsn {
+        let published = self.access.auth_databases(self.database).swap_remove(0);
         Dsn {
-            address: self.admin.address.for_logins(),
+            address: self.admin.address.for_logins(&published),
             database: self.database.clone(),
             credential,
         }
+    }
+
+    /// The connection strings that a credential must work with before it may be published: of each
+    /// database that logs the claim in.
+    pub(super) fn dsns(&self, credential: Credential) -> Vec<Dsn> {
+        let dsn = self.dsn(credential);
+        let others = if self.access.is_per_database {
+            dsn.of_databases(&self.access.others, true)
+        } else {
+            Vec::new()
+        };
+        std::iter::once(dsn).chain(others).collect()
     }
 
     /// The admin's connection string for the claim's own database.

@@ -48,6 +48,8 @@ pub(super) struct Outcome {
     pub contents: Option<ContentsPlan>,
     /// Earlier owner roles of which a login is still on the server.
     pub former_roles: Vec<String>,
+    /// MongoDB: the databases in which logins of the claim are defined, where each is.
+    pub auth_databases: Vec<String>,
     /// Logins that this pass made unusable.
     pub retired: Vec<String>,
     /// When the rotation timer fires; `None` while it is paused.
@@ -356,6 +358,7 @@ fn server(before: &DatabaseClaimStatus, inputs: &Inputs, outcome: &Outcome) -> S
         database_created: before.database_created || outcome.database_created,
         owner_role: Some(inputs.wishes.role.to_string()),
         former_owner_roles: outcome.former_roles.clone(),
+        auth_databases: outcome.auth_databases.clone(),
     }
 }
 

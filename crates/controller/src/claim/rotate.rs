@@ -79,7 +79,8 @@ pub(super) async fn rotate(
     context.hook.reached(Step::Set);
 
     let dsn = pass.target.dsn(credential.clone());
-    context.engines.log_in(&dsn, &wishes.role).await?;
+    let dsns = pass.target.dsns(credential.clone());
+    context.engines.log_in(&dsns, &wishes.role).await?;
     context.hook.reached(Step::Verify);
 
     let publication = publication(pass, observed, found.as_ref(), &login);
@@ -131,9 +132,9 @@ async fn confirm(
     session: &mut Locked,
     credential: &Credential,
 ) -> Result<(), Error> {
-    let dsn = pass.target.dsn(credential.clone());
+    let dsns = pass.target.dsns(credential.clone());
     let role = &pass.inputs.wishes.role;
-    match pass.context.engines.log_in(&dsn, role).await {
+    match pass.context.engines.log_in(&dsns, role).await {
         Err(err) if err.is_refused_login() => {}
         outcome => return Ok(outcome?),
     }
@@ -150,8 +151,8 @@ pub(super) async fn restore(
 ) -> Result<(), Error> {
     let wishes = &pass.inputs.wishes;
     set(pass, session, credential, &wishes.claim.mark()).await?;
-    let dsn = pass.target.dsn(credential.clone());
-    pass.context.engines.log_in(&dsn, &wishes.role).await?;
+    let dsns = pass.target.dsns(credential.clone());
+    pass.context.engines.log_in(&dsns, &wishes.role).await?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::{
     mark::Mark,
     names::{DatabaseName, Login, LoginPair},
     observed::Observed,
+    secret::Stored,
     step::ServerStep,
     wishes::{Mode, Wishes},
 };
@@ -37,10 +38,43 @@ pub(super) fn structure(
             steps.extend(reservation(wishes, database, catalog)?);
         }
     }
+    let further = wishes.access.auth_databases(database).split_off(1);
     for login in wishes.logins().both() {
-        steps.extend(login_steps(wishes, login, &roles, catalog)?);
+        steps.extend(login_steps(wishes, login, &roles, &further, catalog)?);
     }
+    steps.extend(leaving(wishes, database, observed));
     Ok(steps)
+}
+
+/// Takes the logins out of databases that the claim no longer lists; not out of the one that the
+/// published connection strings still name.
+fn leaving(wishes: &Wishes, database: &DatabaseName, observed: &Observed) -> Vec<ServerStep> {
+    let secret = observed.secret.as_ref();
+    let published = secret.and_then(Stored::auth_source);
+    let mut left = wishes.access.left_databases(database);
+    left.retain(|left| Some(left.as_str()) != published);
+    let mine = wishes.claim.mark();
+    let all = pairs(wishes).flat_map(|LoginPair { a, b }| [a, b]);
+    all.flat_map(|login| {
+        let copies = observed
+            .catalog
+            .copies_of(&login, |mark| mark.same_claim(&mine));
+        let copies = copies.into_iter().filter(|copy| left.contains(copy));
+        copies
+            .map(move |database| drop_copy(&login, database))
+            .collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+fn drop_copy(login: &Login, database: String) -> ServerStep {
+    let login = login.clone();
+    ServerStep::DropCopy { login, database }
+}
+
+/// The claim's logins, those of earlier names too.
+fn pairs(wishes: &Wishes) -> impl Iterator<Item = LoginPair> {
+    std::iter::once(wishes.logins()).chain(wishes.former_logins())
 }
 
 fn check_names(databases: &[DatabaseName], roles: &BTreeSet<DatabaseRole>) -> Result<(), Refusal> {
@@ -114,50 +148,76 @@ fn reaches(role: &Role, database: &DatabaseName) -> bool {
     })
 }
 
+/// The login where the connection strings name it, and its copies in `further` databases.
 fn login_steps(
     wishes: &Wishes,
     login: &Login,
     roles: &BTreeSet<DatabaseRole>,
+    further: &[String],
     catalog: &Catalog,
 ) -> Result<Vec<ServerStep>, Refusal> {
     let mine = wishes.claim.mark();
-    let login = login.clone();
-    let Some(found) = catalog.roles.get(login.as_str()) else {
-        let create = ServerStep::CreateLogin {
+    let main = catalog.roles.get(login.as_str());
+    let copies: Vec<_> = further
+        .iter()
+        .map(|database| (database, catalog.copy(database, login)))
+        .collect();
+    let mut steps = Vec::new();
+    if main.is_none() {
+        steps.push(ServerStep::CreateLogin {
             login: login.clone(),
             role: wishes.role.clone(),
-            mark: mine,
-        };
-        return Ok([create].into_iter().chain(granting(login, roles)).collect());
-    };
+            mark: mine.clone(),
+        });
+    }
+    let missing = copies.iter().filter(|(_, copy)| copy.is_none());
+    steps.extend(missing.map(|(database, _)| ServerStep::CreateCopy {
+        login: login.clone(),
+        database: (*database).clone(),
+        mark: mine.clone(),
+    }));
     // On an existing server the claim's word (`useExistingSource`) makes its namesakes its own.
-    check_role(login.as_str(), found, &mine, wishes.mode == Mode::Adopt)?;
-    let mut steps = Vec::new();
-    let mark = found.mark();
+    let may_take_over = wishes.mode == Mode::Adopt;
+    if let Some(found) = main {
+        check_role(login.as_str(), found, &mine, may_take_over)?;
+    }
+    for (database, copy) in &copies {
+        if let Some(found) = copy {
+            check_role(&format!("{database}.{login}"), found, &mine, may_take_over)?;
+        }
+    }
+    let all = || std::iter::once(main).chain(copies.iter().map(|(_, copy)| *copy));
     let is_exact = |mark: &Mark| mark.uid == mine.uid && mark.claim == mine.claim;
-    if !mark.as_ref().is_some_and(is_exact) {
+    if all()
+        .flatten()
+        .any(|role| !role.mark().as_ref().is_some_and(is_exact))
+    {
         // An attempt of the claim's earlier life may still be about to be published.
-        let attempt = mark.and_then(|mark| mark.attempt);
+        let attempt = main.and_then(Role::mark).and_then(|mark| mark.attempt);
         steps.push(ServerStep::MarkLogin {
             login: login.clone(),
             mark: Mark { attempt, ..mine },
         });
     }
-    let granted: BTreeSet<_> = found
-        .member_of
-        .iter()
-        .filter_map(|text| DatabaseRole::parse(text))
+    let granted: Vec<_> = all()
+        .map(|role| role.map(granted).unwrap_or_default())
         .collect();
-    let missing = roles.difference(&granted).cloned().collect();
-    let surplus: Vec<_> = granted.difference(roles).cloned().collect();
-    steps.extend(granting(login.clone(), &missing));
+    let missing = granted.iter().flat_map(|granted| roles.difference(granted));
+    let surplus = granted.iter().flat_map(|granted| granted.difference(roles));
+    let surplus: BTreeSet<_> = surplus.cloned().collect();
+    steps.extend(granting(login.clone(), &missing.cloned().collect()));
     if !surplus.is_empty() {
         steps.push(ServerStep::RevokeRoles {
-            login,
-            roles: surplus,
+            login: login.clone(),
+            roles: surplus.into_iter().collect(),
         });
     }
     Ok(steps)
+}
+
+fn granted(role: &Role) -> BTreeSet<DatabaseRole> {
+    let all = role.member_of.iter();
+    all.filter_map(|text| DatabaseRole::parse(text)).collect()
 }
 
 fn granting(login: Login, roles: &BTreeSet<DatabaseRole>) -> Option<ServerStep> {
@@ -175,9 +235,10 @@ pub(super) fn farewell(
     let uid = wishes.claim.mark().uid;
     let is_mine = |mark: Option<Mark>| mark.is_some_and(|mark| mark.uid == uid);
     let mut steps = Vec::new();
-    for pair in std::iter::once(wishes.logins()).chain(wishes.former_logins()) {
-        let LoginPair { a, b } = pair;
+    for LoginPair { a, b } in pairs(wishes) {
         for login in [a, b] {
+            let copies = catalog.copies_of(&login, |mark| mark.uid == uid);
+            steps.extend(copies.into_iter().map(|copy| drop_copy(&login, copy)));
             if is_mine(catalog.roles.get(login.as_str()).and_then(Role::mark)) {
                 steps.push(ServerStep::DropLogin {
                     login,

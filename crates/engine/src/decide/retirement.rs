@@ -52,7 +52,7 @@ pub fn retirement(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Retir
             let step = ServerStep::Retire {
                 login: idle.clone(),
             };
-            retirement.consider(wishes, observed, now, ends, idle, step);
+            retirement.consider(wishes, observed, now, ends, idle, vec![step]);
         }
     }
     let former: Vec<_> = wishes.former_logins().collect();
@@ -62,15 +62,24 @@ pub fn retirement(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Retir
             .roles
             .get(login.as_str())
             .and_then(Role::mark);
-        let is_ours = mark.is_some_and(|mark| mark.same_claim(&wishes.claim.mark()));
+        let mine = wishes.claim.mark();
+        let is_ours = mark.is_some_and(|mark| mark.same_claim(&mine));
         if is_ours && *login != published {
             let overlap = wishes.timing.overlap.unwrap_or(wishes.timing.period);
             let ends = schedule::after(rotated_at, overlap);
-            let step = ServerStep::DropLogin {
+            let copies = observed
+                .catalog
+                .copies_of(login, |mark| mark.same_claim(&mine));
+            let copies = copies.into_iter().map(|database| ServerStep::DropCopy {
+                login: login.clone(),
+                database,
+            });
+            let last = ServerStep::DropLogin {
                 login: login.clone(),
                 role: wishes.role.clone(),
             };
-            retirement.consider(wishes, observed, now, ends, login, step);
+            let steps = copies.chain([last]).collect();
+            retirement.consider(wishes, observed, now, ends, login, steps);
         }
     }
     retirement
@@ -84,7 +93,7 @@ impl Retirement {
         now: Timestamp,
         ends: Timestamp,
         login: &Login,
-        step: ServerStep,
+        steps: Vec<ServerStep>,
     ) {
         let has_sessions = observed
             .catalog
@@ -98,12 +107,12 @@ impl Retirement {
         if ends > now {
             self.next = Some(self.next.map_or(ends, |next| next.min(ends)));
         } else if !has_sessions {
-            self.steps.push(step);
+            self.steps.extend(steps);
         } else if is_past_bound {
             self.steps.push(ServerStep::Terminate {
                 login: login.clone(),
             });
-            self.steps.push(step);
+            self.steps.extend(steps);
         } else {
             self.is_waiting = true;
         }

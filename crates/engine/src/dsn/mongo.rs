@@ -6,7 +6,10 @@ use api::names::secret_key;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Dsn, Error, PartialDsn, render::encoded};
-use crate::address::{Address, Scheme, SslMode};
+use crate::{
+    address::{Address, Scheme, SslMode},
+    names::DatabaseName,
+};
 
 /// Where a login is defined.
 pub const AUTH_SOURCE: &str = secret_key::AUTH_SOURCE;
@@ -122,14 +125,14 @@ fn options(address: &Address) -> String {
 }
 
 impl Address {
-    /// The address as the logins of claims use it: the same members, but logins are defined in
-    /// a database of their own, and how the admin proves itself is the admin's business.
-    pub fn for_logins(&self) -> Self {
+    /// The address as the logins of claims use it: the same members, but they are defined in
+    /// `database`, and how the admin proves itself is the admin's business.
+    pub fn for_logins(&self, database: &str) -> Self {
         if self.scheme == Scheme::Postgres {
             return self.clone();
         }
         let is_admins = |name: &str| [AUTH_SOURCE, "authMechanism"].contains(&name);
-        let source = (AUTH_SOURCE.to_owned(), LOGINS_DATABASE.to_owned());
+        let source = (AUTH_SOURCE.to_owned(), database.to_owned());
         let kept = self.parameters.iter();
         let kept = kept.filter(|(name, _)| !is_admins(name)).cloned();
         Self {
@@ -139,16 +142,27 @@ impl Address {
     }
 }
 
+impl Dsn {
+    /// The same for further databases of the claim, which may be where they log in.
+    pub fn of_databases(&self, others: &[DatabaseName], is_per_database: bool) -> Vec<Self> {
+        let of = |database: &DatabaseName| {
+            let mut dsn = self.clone();
+            if is_per_database {
+                dsn.address = self.address.for_logins(database.as_str());
+            }
+            dsn.database = database.clone();
+            dsn
+        };
+        others.iter().map(of).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        address::Endpoint,
-        dsn::Credential,
-        names::{DatabaseName, Login},
-    };
+    use crate::{address::Endpoint, dsn::Credential, names::Login};
 
     fn parse(text: &str) -> PartialDsn {
         PartialDsn::parse(text).unwrap()
@@ -256,7 +270,7 @@ mod tests {
         ];
         let own = own.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
         let mut dsn = dsn(Scheme::Mongo, SslMode::Disable, "pw", own);
-        dsn.address = dsn.address.for_logins();
+        dsn.address = dsn.address.for_logins(LOGINS_DATABASE);
         assert_eq!(
             dsn.uri().expose_secret(),
             "mongodb://clerk_a:pw@h1:27017,[fd00::7]:27017/orders?authSource=dbclaims\

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{catalog::DatabaseRole, names::DatabaseName};
+use crate::{catalog::DatabaseRole, dsn::LOGINS_DATABASE, names::DatabaseName};
 
 /// Databases and roles as the claim lists them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,6 +12,10 @@ pub struct Access {
     pub others: Vec<DatabaseName>,
     /// Empty means [`DEFAULT_ROLE`] on each database.
     pub roles: Vec<RoleWish>,
+    /// Whether each of the databases logs the claim in itself, instead of one apart from them all.
+    pub is_per_database: bool,
+    /// Where the logins were defined when status was written; empty for the one apart.
+    pub recorded: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,35 @@ impl Access {
             }
         }
         all
+    }
+
+    /// The databases in which the logins are defined, with one password and the same roles in each.
+    /// The first is the one that the connection strings name.
+    pub fn auth_databases(&self, first: &DatabaseName) -> Vec<String> {
+        if !self.is_per_database {
+            return vec![LOGINS_DATABASE.to_owned()];
+        }
+        let databases = self.databases(first);
+        databases.iter().map(ToString::to_string).collect()
+    }
+
+    /// Where logins were defined and are wished no longer.
+    pub fn left_databases(&self, first: &DatabaseName) -> Vec<String> {
+        let wished = self.auth_databases(first);
+        let recorded = self.recorded.iter();
+        let left = recorded.filter(|database| !wished.contains(database));
+        left.cloned().collect()
+    }
+
+    /// What status records of this: also the database that is left only when the published
+    /// connection strings, which name it, have been replaced.
+    pub fn to_record(&self, first: &DatabaseName, published: Option<&str>) -> Vec<String> {
+        if !self.is_per_database {
+            return Vec::new();
+        }
+        let left = self.left_databases(first).into_iter();
+        let kept = left.filter(|database| Some(database.as_str()) == published);
+        self.auth_databases(first).into_iter().chain(kept).collect()
     }
 
     /// Exactly the roles that each of the two logins has.
@@ -78,10 +111,26 @@ mod tests {
                     database: database.map(name),
                 })
                 .collect(),
+            ..Access::default()
         };
         let got = access.database_roles(&name("image"));
         let got: Vec<_> = got.iter().map(ToString::to_string).collect();
         assert_eq!(got, want);
+    }
+
+    #[test]
+    fn logins_are_defined_apart_unless_each_database_logs_in() {
+        let mut access = Access {
+            others: vec![name("profiles"), name("image")],
+            recorded: vec!["desktop".to_owned(), "image".to_owned()],
+            ..Access::default()
+        };
+        assert_eq!(access.auth_databases(&name("image")), ["dbclaims"]);
+        access.is_per_database = true;
+        assert_eq!(access.auth_databases(&name("image")), ["image", "profiles"]);
+        assert_eq!(access.left_databases(&name("image")), ["desktop"]);
+        let recorded = access.to_record(&name("image"), Some("desktop"));
+        assert_eq!(recorded, ["image", "profiles", "desktop"]);
     }
 
     #[test]

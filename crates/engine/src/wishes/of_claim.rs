@@ -1,7 +1,7 @@
 //! Reads a claim's wishes out of its spec, the server's defaults and the configuration.
 
 use api::{
-    claim::{DatabaseClaim, DatabaseClaimStatus},
+    claim::{DatabaseClaim, DatabaseClaimStatus, PER_DATABASE},
     config::{Complexity, Config},
 };
 
@@ -67,7 +67,19 @@ fn access(claim: &DatabaseClaim) -> Result<Access, Error> {
                 })
             })
             .collect::<Result<_, Error>>()?,
+        is_per_database: spec.auth_database.as_deref() == Some(PER_DATABASE),
+        recorded: recorded(claim),
     })
+}
+
+fn recorded(claim: &DatabaseClaim) -> Vec<String> {
+    let server = claim
+        .status
+        .as_ref()
+        .and_then(|status| status.server.as_ref());
+    server
+        .map(|server| server.auth_databases.clone())
+        .unwrap_or_default()
 }
 
 /// What the reclaim policy says when nobody says anything.
@@ -98,6 +110,7 @@ impl Wishes {
         let engine = engine.unwrap_or(Engine::Postgres);
         let role = RoleName::try_from(spec.user_name.clone()).map_err(Error::UserName)?;
         let (renamed_from, former_roles) = former_roles(claim.status.as_ref(), &role);
+        let access = access(claim)?;
         let listed = spec.extensions.clone();
         let listed_by_server = || defaults.and_then(|defaults| defaults.extensions.clone());
         Ok(Self {
@@ -124,9 +137,9 @@ impl Wishes {
                 },
                 Complexity::Disabled => Policy::Plain,
             },
-            secret: secret_shape(claim, defaults)?,
+            secret: secret_shape(claim, defaults, &access)?,
             engine,
-            access: access(claim)?,
+            access,
             role,
         })
     }
@@ -196,7 +209,11 @@ fn former_roles(
     (renamed_from, all)
 }
 
-fn secret_shape(claim: &DatabaseClaim, server: Option<&Defaults>) -> Result<SecretShape, Error> {
+fn secret_shape(
+    claim: &DatabaseClaim,
+    server: Option<&Defaults>,
+    access: &Access,
+) -> Result<SecretShape, Error> {
     let mut own = claim.spec.secret_template.clone().unwrap_or_default();
     if claim.metadata.deletion_timestamp.is_some() {
         // Nothing is published any more, and a bad text must not keep the claim's logins.
@@ -207,7 +224,8 @@ fn secret_shape(claim: &DatabaseClaim, server: Option<&Defaults>) -> Result<Secr
     Ok(SecretShape {
         name: claim.secret_name().to_owned(),
         templates: templates.map_err(|(key, error)| Error::Template { key, error })?,
-        other_databases: claim.spec.databases.clone().unwrap_or_default(),
+        other_databases: access.others.clone(),
+        is_per_database: access.is_per_database,
         dsn_name,
         engine: claim
             .spec
@@ -240,13 +258,18 @@ mod tests {
             ..DatabaseClaimSpec::default()
         };
         let mut claim = DatabaseClaim::new("desktop", spec);
-        let error = secret_shape(&claim, None).unwrap_err();
+        let error = secret_shape(&claim, None, &Access::default()).unwrap_err();
         assert_eq!(error.class(), ErrorClass::InvalidSpec);
         assert!(
             error.to_string().contains("\"MONGODB_URL\" has a part"),
             "{error}"
         );
         claim.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-        assert_eq!(secret_shape(&claim, None).unwrap().templates, [].into());
+        assert_eq!(
+            secret_shape(&claim, None, &Access::default())
+                .unwrap()
+                .templates,
+            [].into()
+        );
     }
 }

@@ -5,6 +5,12 @@ use engine::step::ServerStep;
 pub(super) fn of(step: &ServerStep) -> String {
     match step {
         ServerStep::CreateLogin { login, .. } => format!("creating login {login}"),
+        ServerStep::CreateCopy {
+            login, database, ..
+        } => format!("creating login {login} in {database}"),
+        ServerStep::DropCopy { login, database } => {
+            format!("dropping login {login} in {database}")
+        }
         ServerStep::GrantRoles { login, roles } => {
             let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
             format!("granting {} to {login}", roles.join(", "))

@@ -3,7 +3,7 @@
 //! An admin without the right `inprog` sees none, and then none is waited for: who lives on one
 //! connection for longer than an overlap can lose its way back.
 
-use engine::{catalog, dsn::LOGINS_DATABASE, names::Login};
+use engine::{catalog, names::Login};
 use futures::future::join_all;
 use mongodb::bson::{Bson, Document, doc};
 
@@ -23,9 +23,9 @@ impl Session {
         }
         let members = self.members().all();
         let answers = if members.is_empty() {
-            vec![self.ask("admin", question(logins)).await]
+            vec![self.ask("admin", self.question(logins)).await]
         } else {
-            let ask = |member| self.ask_member(member, "admin", question(logins));
+            let ask = |member| self.ask_member(member, "admin", self.question(logins));
             join_all(members.iter().map(String::as_str).map(ask)).await
         };
         let mut all = Vec::new();
@@ -39,24 +39,24 @@ impl Session {
         }
         Ok(all)
     }
-}
 
-fn question(logins: &[Login]) -> Document {
-    let names: Vec<_> = logins.iter().map(Login::as_str).collect();
-    let of_a_login = doc! { "user": { "$in": names }, "db": LOGINS_DATABASE };
-    doc! {
-        "aggregate": 1,
-        "pipeline": [
-            { "$currentOp": { "allUsers": true, "idleConnections": true } },
-            { "$match": { "effectiveUsers": { "$elemMatch": of_a_login } } },
-            { "$group": {
-                "_id": "$connectionId",
-                "client": { "$first": "$client" },
-                "users": { "$first": "$effectiveUsers" },
-            } },
-            { "$limit": LIMIT },
-        ],
-        "cursor": { "batchSize": LIMIT },
+    fn question(&self, logins: &[Login]) -> Document {
+        let names: Vec<_> = logins.iter().map(Login::as_str).collect();
+        let of_a_login = doc! { "user": { "$in": names }, "db": { "$in": self.logins_in() } };
+        doc! {
+            "aggregate": 1,
+            "pipeline": [
+                { "$currentOp": { "allUsers": true, "idleConnections": true } },
+                { "$match": { "effectiveUsers": { "$elemMatch": of_a_login } } },
+                { "$group": {
+                    "_id": "$connectionId",
+                    "client": { "$first": "$client" },
+                    "users": { "$first": "$effectiveUsers" },
+                } },
+                { "$limit": LIMIT },
+            ],
+            "cursor": { "batchSize": LIMIT },
+        }
     }
 }
 

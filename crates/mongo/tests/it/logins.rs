@@ -3,21 +3,11 @@
 use anyhow::{Context, Result};
 use engine::{ErrorClass, step::ServerStep};
 use mongo::Kind;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::doc;
 use testkit::mongod::{Shape, run};
 use testkit::wait::wait_for;
 
-use crate::stage::{Claim, Stage, everywhere, name, password};
-
-fn roles(user: &Document) -> Result<Vec<String>> {
-    let mut all = Vec::new();
-    for role in user.get_array("roles")? {
-        let role = role.as_document().context("a role is a document")?;
-        all.push(format!("{}.{}", role.get_str("db")?, role.get_str("role")?));
-    }
-    all.sort();
-    Ok(all)
-}
+use crate::stage::{Claim, Stage, everywhere, name, password, roles};
 
 /// Check B 1 and 2.
 #[tokio::test]

@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod copies;
 mod logins;
 mod members;
 mod rotation;

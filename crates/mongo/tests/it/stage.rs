@@ -79,13 +79,14 @@ impl Stage {
     }
 
     pub(crate) async fn locked(&self, claim: &Claim) -> Result<Locked> {
-        Ok(self.session().await?.lock(claim.key()).await?)
+        let session = self.session().await?.with_logins_in(claim.auth_databases());
+        Ok(session.lock(claim.key()).await?)
     }
 
     /// What a login's connection string says.
     pub(crate) fn dsn(&self, login: &Login, password: &SecretString) -> Dsn {
         Dsn {
-            address: self.admin.address.for_logins(),
+            address: self.admin.address.for_logins("dbclaims"),
             database: name("orders"),
             credential: Credential {
                 login: login.clone(),
@@ -98,6 +99,22 @@ impl Stage {
         Ok(mongo::log_in(&self.dsn(login, password), PATIENT).await?)
     }
 
+    /// Logs in where each of the claim's databases does that itself.
+    pub(crate) async fn logs_in_each(
+        &self,
+        claim: &Claim,
+        login: &Login,
+        password: &SecretString,
+    ) -> Result<()> {
+        let mut dsn = self.dsn(login, password);
+        dsn.address = self.admin.address.for_logins("orders");
+        let others = dsn.of_databases(&claim.wishes.access.others, true);
+        for dsn in std::iter::once(dsn).chain(others) {
+            mongo::log_in(&dsn, PATIENT).await?;
+        }
+        Ok(())
+    }
+
     /// A driver's client with a login of a claim.
     pub(crate) fn client_of(&self, login: &Login, password: &SecretString) -> Result<Client> {
         let login = (login.as_str(), password.expose_secret(), "dbclaims");
@@ -106,11 +123,15 @@ impl Stage {
 
     /// What root knows of a login, its verifier included.
     pub(crate) async fn user(&self, login: &Login) -> Result<Option<Document>> {
+        self.user_in(login, "dbclaims").await
+    }
+
+    pub(crate) async fn user_in(&self, login: &Login, database: &str) -> Result<Option<Document>> {
         let info = doc! {
-            "usersInfo": { "user": login.as_str(), "db": "dbclaims" },
+            "usersInfo": { "user": login.as_str(), "db": database },
             "showCredentials": true,
         };
-        let answer = run(&self.root, "dbclaims", info).await?;
+        let answer = run(&self.root, database, info).await?;
         let users = answer.get_array("users")?;
         Ok(users.first().and_then(Bson::as_document).cloned())
     }
@@ -132,6 +153,17 @@ impl Stage {
         all.sort();
         Ok(all)
     }
+}
+
+/// The roles of a user, as `database.role`.
+pub(crate) fn roles(user: &Document) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for role in user.get_array("roles")? {
+        let role = role.as_document().context("a role is a document")?;
+        all.push(format!("{}.{}", role.get_str("db")?, role.get_str("role")?));
+    }
+    all.sort();
+    Ok(all)
 }
 
 pub(crate) async fn make_admin_user(root: &Client) -> Result<()> {
@@ -229,6 +261,11 @@ impl Claim {
         self
     }
 
+    pub(crate) fn per_database(mut self) -> Self {
+        self.wishes.access.is_per_database = true;
+        self
+    }
+
     pub(crate) fn logins(&self) -> LoginPair {
         self.wishes.logins()
     }
@@ -241,14 +278,12 @@ impl Claim {
         self.wishes.claim.lock_key()
     }
 
+    pub(crate) fn auth_databases(&self) -> Vec<String> {
+        self.wishes.access.auth_databases(&name("orders"))
+    }
+
     pub(crate) fn question(&self) -> Question {
-        let logins: Vec<_> = self.logins().both().map(Clone::clone).to_vec();
-        Question {
-            roles: logins.iter().map(ToString::to_string).collect(),
-            logins,
-            database: name("orders"),
-            others: self.wishes.access.others.clone(),
-        }
+        self.wishes.question(&name("orders"))
     }
 
     pub(crate) fn steps(&self, catalog: Catalog) -> Result<Vec<ServerStep>> {

@@ -6,6 +6,8 @@ pub(super) fn of(step: &ServerStep) -> String {
     match step {
         ServerStep::CreateOwner { role, .. } => format!("creating owner role {role}"),
         ServerStep::CreateLogin { login, .. } => format!("creating login {login}"),
+        ServerStep::CreateCopy { login, .. } => format!("creating login {login} again"),
+        ServerStep::DropCopy { login, .. } => format!("dropping a copy of login {login}"),
         ServerStep::GrantRoles { login, .. } => format!("granting roles to {login}"),
         ServerStep::RevokeRoles { login, .. } => format!("revoking roles of {login}"),
         ServerStep::JoinOwner { login, role } => format!("making {login} a member of {role}"),

@@ -166,6 +166,7 @@ impl Claim {
         let LoginPair { a, b } = self.logins.clone();
         Question {
             others: Vec::new(),
+            copies: Vec::new(),
             roles: vec![self.role.to_string(), a.to_string(), b.to_string()],
             logins: vec![a, b],
             database: self.database.clone(),

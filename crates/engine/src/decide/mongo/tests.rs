@@ -9,6 +9,7 @@ use crate::{
     catalog::Role,
     decide::{self, tests::setup},
     observed::Observed,
+    secret::Stored,
     wishes::{Access, RoleWish},
 };
 
@@ -17,7 +18,7 @@ fn wishes(mode: Mode) -> Wishes {
         engine: Engine::Mongo,
         access: Access {
             others: vec![name("profiles")],
-            roles: Vec::new(),
+            ..Access::default()
         },
         ..setup::wishes(mode)
     }
@@ -60,6 +61,23 @@ fn steps(wishes: &Wishes, observed: &Observed) -> Result<Vec<ServerStep>, Refusa
     decide::structure(wishes, &name("orders"), observed)
 }
 
+/// A claim whose databases each log it in.
+fn per_database(mode: Mode) -> Wishes {
+    let mut wishes = wishes(mode);
+    wishes.access.is_per_database = true;
+    wishes
+}
+
+/// The login wherever it is defined.
+fn everywhere<'a>(catalog: &'a mut Catalog, login: &Login) -> impl Iterator<Item = &'a mut Role> {
+    let copies = catalog.copies.values_mut();
+    let all = std::iter::once(&mut catalog.roles).chain(copies);
+    all.filter_map({
+        let login = login.clone();
+        move |roles| roles.get_mut(login.as_str())
+    })
+}
+
 /// What a server does with the steps.
 fn carry_out(steps: &[ServerStep], catalog: &mut Catalog) {
     for step in steps {
@@ -69,18 +87,32 @@ fn carry_out(steps: &[ServerStep], catalog: &mut Catalog) {
                 let before = catalog.roles.insert(login.to_string(), made);
                 assert_eq!(before, None);
             }
+            ServerStep::CreateCopy {
+                login,
+                database,
+                mark,
+            } => {
+                let made = self::login(Some(&mark.to_string()), &[]);
+                let roles = catalog.copies.entry(database.clone()).or_default();
+                assert_eq!(roles.insert(login.to_string(), made), None);
+            }
             ServerStep::MarkLogin { login, mark } => {
-                let role = catalog.roles.get_mut(login.as_str()).unwrap();
-                role.comment = Some(mark.to_string());
+                for role in everywhere(catalog, login) {
+                    role.comment = Some(mark.to_string());
+                }
             }
             ServerStep::GrantRoles { login, roles } => {
-                let role = catalog.roles.get_mut(login.as_str()).unwrap();
-                role.member_of.extend(roles.iter().map(ToString::to_string));
+                for role in everywhere(catalog, login) {
+                    role.member_of.extend(roles.iter().map(ToString::to_string));
+                    role.member_of.sort();
+                    role.member_of.dedup();
+                }
             }
             ServerStep::RevokeRoles { login, roles } => {
-                let role = catalog.roles.get_mut(login.as_str()).unwrap();
                 let is_kept = |name: &String| roles.iter().all(|role| role.to_string() != *name);
-                role.member_of.retain(is_kept);
+                for role in everywhere(catalog, login) {
+                    role.member_of.retain(is_kept);
+                }
             }
             ServerStep::OwnDatabase { database, mark, .. } => {
                 let made = self::database(Some(&mark.to_string()));
@@ -88,6 +120,10 @@ fn carry_out(steps: &[ServerStep], catalog: &mut Catalog) {
             }
             ServerStep::DropLogin { login, .. } => {
                 catalog.roles.remove(login.as_str());
+            }
+            ServerStep::DropCopy { login, database } => {
+                let roles = catalog.copies.get_mut(database).unwrap();
+                roles.remove(login.as_str()).unwrap();
             }
             ServerStep::DropDatabase { database } => {
                 catalog.databases.remove(database);
@@ -116,6 +152,84 @@ fn a_new_claim_reserves_its_databases_and_has_two_logins_with_the_same_roles() {
         .collect();
     assert_eq!(reserved, ["orders", "profiles"]);
     assert_eq!(self::steps(&wishes, &seen), Ok(vec![]));
+}
+
+#[test]
+fn where_each_database_logs_in_the_logins_are_the_same_in_each() {
+    let mut seen = observed(&[], &[]);
+    let mut wishes = per_database(Mode::Create);
+    let first = steps(&wishes, &seen).unwrap();
+    carry_out(&first, &mut seen.catalog);
+    assert_eq!(steps(&wishes, &seen), Ok(vec![]));
+    assert_eq!(
+        seen.catalog.copies.get("profiles"),
+        Some(&seen.catalog.roles)
+    );
+
+    // One that was dropped by hand comes back, and nothing else.
+    let copies = seen.catalog.copies.get_mut("profiles").unwrap();
+    copies.remove("clerk_b").unwrap();
+    let again = steps(&wishes, &seen).unwrap();
+    assert!(
+        matches!(
+            again.as_slice(),
+            [ServerStep::CreateCopy { .. }, ServerStep::GrantRoles { .. }]
+        ),
+        "{again:?}"
+    );
+    carry_out(&again, &mut seen.catalog);
+
+    // One database more, one less.
+    wishes.access.recorded = vec!["orders".to_owned(), "profiles".to_owned()];
+    wishes.access.others = vec![name("image")];
+    let moved = steps(&wishes, &seen).unwrap();
+    carry_out(&moved, &mut seen.catalog);
+    assert_eq!(seen.catalog.copies.get("profiles"), Some(&BTreeMap::new()));
+    assert_eq!(seen.catalog.copies.get("image"), Some(&seen.catalog.roles));
+    wishes.access.recorded = wishes.access.to_record(&name("orders"), Some("orders"));
+    assert_eq!(steps(&wishes, &seen), Ok(vec![]));
+
+    let last = decide::farewell(&wishes, &name("orders"), &seen.catalog);
+    carry_out(&last, &mut seen.catalog);
+    assert_eq!(seen.catalog.roles, BTreeMap::new());
+    assert!(seen.catalog.copies.values().all(BTreeMap::is_empty));
+}
+
+#[test]
+fn logins_stay_where_the_published_connection_strings_name_them() {
+    let mut seen = observed(&[], &[]);
+    let mut wishes = per_database(Mode::Create);
+    wishes.access.recorded = vec!["archive".to_owned()];
+    let mine = BTreeMap::from([("clerk_a".to_owned(), login(Some(MINE), &[]))]);
+    seen.catalog.copies.insert("archive".to_owned(), mine);
+    let drops = |seen: &Observed| {
+        let steps = steps(&wishes, seen).unwrap();
+        let drops = |step: &ServerStep| matches!(step, ServerStep::DropCopy { .. });
+        steps.iter().any(drops)
+    };
+    assert!(drops(&seen));
+    let mut secret = Stored::default();
+    let published = ("authSource".to_owned(), "archive".into());
+    secret.data.extend([published]);
+    seen.secret = Some(secret);
+    assert!(!drops(&seen));
+}
+
+#[test]
+fn somebody_elses_login_in_one_of_the_databases_is_named_and_stays() {
+    let mut seen = observed(&[], &[]);
+    let theirs = BTreeMap::from([("clerk_b".to_owned(), login(Some(THEIRS), &[]))]);
+    seen.catalog.copies.insert("profiles".to_owned(), theirs);
+    let wishes = per_database(Mode::Create);
+    let refusal = steps(&wishes, &seen).unwrap_err().to_string();
+    assert!(
+        refusal.contains("profiles.clerk_b on the server belongs to claim shop/other"),
+        "{refusal}"
+    );
+    assert_eq!(
+        decide::farewell(&wishes, &name("orders"), &seen.catalog),
+        []
+    );
 }
 
 #[test]
@@ -244,6 +358,7 @@ proptest! {
             (any::<bool>(), prop::collection::btree_set("(orders|profiles|other)\\.(read|dbOwner|readWrite)", 0..4)),
             0..=2,
         ),
+        copied in any::<bool>(),
         reserved in any::<bool>(),
     ) {
         let roles: Vec<_> = logins
@@ -257,7 +372,11 @@ proptest! {
         let databases: BTreeMap<_, _> = reserved.then_some(("orders", Some(MINE))).into_iter().collect();
         let databases: Vec<_> = databases.into_iter().collect();
         let mut seen = observed(&roles, &databases);
-        let wishes = wishes(Mode::Create);
+        if copied {
+            let copies = seen.catalog.roles.clone();
+            seen.catalog.copies.insert("profiles".to_owned(), copies);
+        }
+        let wishes = if copied { per_database(Mode::Create) } else { wishes(Mode::Create) };
         let first = steps(&wishes, &seen).unwrap();
         carry_out(&first, &mut seen.catalog);
         prop_assert_eq!(steps(&wishes, &seen), Ok(vec![]));

@@ -29,6 +29,7 @@ pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
             .iter()
             .map(|(name, role)| ((*name).to_owned(), role.clone()))
             .collect(),
+        copies: BTreeMap::new(),
         database: None,
         databases: BTreeMap::new(),
         sessions: Vec::new(),
