@@ -10,12 +10,14 @@ use api::claim::DatabaseClaim;
 use api::config::Config;
 use api::names::annotation;
 use api::server::DatabaseServer;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, ValidationDirective};
 use kube::{Client, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use testkit::assets::{controller, workspace};
+use testkit::assets::programs::Program;
+use testkit::assets::workspace;
 use testkit::env;
 use testkit::postgres::{Dsn, PostgresServer, execute};
 use testkit::wait::wait_for;
@@ -50,10 +52,17 @@ fn blocks(document: &str, language: &str) -> Result<Vec<String>> {
 
 /// Path and content of each sample.
 fn samples() -> Result<Vec<(PathBuf, String)>> {
+    let mut folders = vec![workspace().join("config/samples")];
     let mut found = Vec::new();
-    for entry in fs::read_dir(workspace().join("config/samples"))? {
-        let path = entry?.path();
-        found.push((path.clone(), fs::read_to_string(path)?));
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push((path.clone(), fs::read_to_string(path)?));
+            }
+        }
     }
     found.sort();
     Ok(found)
@@ -80,6 +89,10 @@ fn api_of(stage: &Stage, object: &DynamicObject) -> Result<Api<DynamicObject>> {
         "DatabaseServer" => Api::all_with(client, &ApiResource::erase::<DatabaseServer>(&())),
         "DatabaseClaim" => {
             let resource = ApiResource::erase::<DatabaseClaim>(&());
+            Api::namespaced_with(client, &stage.namespace, &resource)
+        }
+        "Deployment" => {
+            let resource = ApiResource::erase::<Deployment>(&());
             Api::namespaced_with(client, &stage.namespace, &resource)
         }
         "Pod" => {
@@ -400,7 +413,9 @@ fn is_xtask(command: &str) -> Result<()> {
 
 #[test]
 fn row_96_operations_has_every_flag_and_no_other() -> Result<()> {
-    let output = Command::new(controller::binary()?).arg("--help").output()?;
+    let output = Command::new(Program::Controller.binary()?)
+        .arg("--help")
+        .output()?;
     let help = String::from_utf8(output.stdout)?;
     let operations = fs::read_to_string(workspace().join("docs/operations.md"))?;
     let (_, section) = operations

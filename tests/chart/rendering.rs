@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use api::config::Config;
 use kube::ResourceExt;
 use serde_json::{Value, json};
-use testkit::assets::{control_plane, controller};
+use testkit::assets::control_plane;
+use testkit::assets::programs::Program;
 
 use super::helm::{self, Rendered, chart, kind_of, refusal, variants};
 
@@ -59,7 +60,7 @@ fn row_90_the_config_of_every_variant_is_read_without_a_problem() -> Result<()> 
 
 /// Whether the program takes these arguments: with `--version` it reads all and does nothing.
 fn is_taken(arguments: &[String]) -> Result<bool> {
-    let status = Command::new(controller::binary()?)
+    let status = Command::new(Program::Controller.binary()?)
         .args(arguments)
         .arg("--version")
         .output()?

@@ -24,9 +24,14 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) async fn start(shape: Shape) -> Result<Self> {
+        Self::with(shape, &DATABASES).await
+    }
+
+    /// One on which claims may use these databases.
+    pub(super) async fn with(shape: Shape, databases: &[&str]) -> Result<Self> {
         let servers = Servers::start(shape).await?;
         let root = servers.root()?;
-        create_admin_role(&root, &DATABASES).await?;
+        create_admin_role(&root, databases).await?;
         let admin = doc! { "createUser": ADMIN, "pwd": PASSWORD, "roles": [ADMIN_ROLE] };
         run(&root, "admin", admin).await?;
         Ok(Self { servers, root })

@@ -5,7 +5,6 @@
 
 pub mod clients;
 pub mod control_plane;
-pub mod controller;
 pub mod debian;
 pub mod helm;
 pub mod images;
@@ -13,6 +12,7 @@ pub mod mongod;
 pub mod node;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod programs;
 pub mod specifications;
 pub(crate) mod tools;
 

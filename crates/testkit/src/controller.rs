@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 
 use anyhow::{Context, Result};
 
-use crate::assets::controller::binary;
+use crate::assets::programs::Program;
 use crate::http;
 use crate::process::{Lifetime, Process, ProcessBuilder, Workdir, with_free_ports};
 
@@ -53,7 +53,7 @@ impl ControllerProcess {
         };
         let program = match options.binary.clone() {
             Some(program) => program,
-            None => tokio::task::spawn_blocking(binary).await??,
+            None => tokio::task::spawn_blocking(|| Program::Controller.binary()).await??,
         };
         workdir.write("kubeconfig", &options.kubeconfig)?;
         let config_path = workdir.write("config.yaml", &options.config)?;

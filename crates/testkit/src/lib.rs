@@ -3,6 +3,7 @@
 //!
 //! Nothing here is faked, and nothing here is part of a shipped binary.
 
+pub mod application;
 pub mod assets;
 pub mod control_plane;
 pub mod controller;

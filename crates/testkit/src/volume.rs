@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 use tempfile::TempDir;
 
+/// Where it holds one text only.
+const DSN: &str = "dsn";
+
 /// Key of a published Secret: how often its credential was replaced.
 const GENERATION: &str = "generation";
 
@@ -40,25 +43,31 @@ impl Volume {
 
     /// What applications read.
     pub fn file(&self) -> PathBuf {
-        self.root.join("dsn")
+        self.root.join(DSN)
     }
 
     /// Another text, as the kubelet brings it, with its number in the file `generation`.
     pub fn swap(&self, text: &str) -> Result<()> {
+        let number = self.writes.load(Ordering::Relaxed) + 1;
+        self.swap_all(&[(DSN, text), (GENERATION, &number.to_string())])
+    }
+
+    /// Other texts under their keys.
+    pub fn swap_all(&self, texts: &[(&str, &str)]) -> Result<()> {
         let root = &self.root;
         let number = self.writes.fetch_add(1, Ordering::Relaxed) + 1;
         let name = format!("..{number}");
         std::fs::create_dir(root.join(&name))?;
-        std::fs::write(root.join(&name).join("dsn"), text)?;
-        std::fs::write(root.join(&name).join(GENERATION), number.to_string())?;
+        for (key, text) in texts {
+            std::fs::write(root.join(&name).join(key), text)?;
+        }
         let old = std::fs::read_link(root.join("..data"));
         replace_link(&name, &root.join("..data"))?;
-        // As it is from the first time on, unless an editor was there.
-        if !self.file().is_symlink() {
-            replace_link("..data/dsn", &self.file())?;
-        }
-        if number == 1 {
-            replace_link(&format!("..data/{GENERATION}"), &root.join(GENERATION))?;
+        for (key, _) in texts {
+            // As it is from the first time on, unless an editor was there.
+            if !root.join(key).is_symlink() {
+                replace_link(&format!("..data/{key}"), &root.join(key))?;
+            }
         }
         if let Ok(old) = old {
             std::fs::remove_dir_all(root.join(old))?;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use testkit::assets::{cargo, controller};
+use testkit::assets::cargo;
+use testkit::assets::programs::Program;
 use testkit::env::{ENV_VARIABLE, Servers};
 
 use crate::setup;
@@ -18,7 +19,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let Args { rest } = args;
     setup::run().await?;
-    let binary = tokio::task::spawn_blocking(controller::binary).await??;
+    let build = || Program::ALL.map(|program| (program.variable(), program.binary()));
+    let binaries = tokio::task::spawn_blocking(build).await?;
     let servers = Servers::start().await?;
     let file = tempfile::NamedTempFile::new().context("no temporary file")?;
     servers.write_file(file.path())?;
@@ -31,8 +33,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         .arg("test")
         .args((!names_packages).then_some("--workspace"))
         .args(rest)
-        .env(ENV_VARIABLE, file.path())
-        .env(controller::CONTROLLER_VARIABLE, binary);
+        .env(ENV_VARIABLE, file.path());
+    for (variable, binary) in binaries {
+        tests.env(variable, binary?);
+    }
     let status = tokio::task::spawn_blocking(move || tests.status()).await?;
     servers.stop().await?;
     let status = status.context("cannot run cargo test")?;

@@ -46,7 +46,7 @@ use super::DatabaseClaimStatus;
         .message("maxStorageGB can't be made smaller or removed"),
     validation = Rule::new("!has(oldSelf.minStorageGB) || !has(self.minStorageGB) || self.minStorageGB >= oldSelf.minStorageGB")
         .message("minStorageGB can't be made smaller"),
-    validation = Rule::new("self.?authDatabase.orValue('Dedicated') == oldSelf.?authDatabase.orValue('Dedicated')")
+    validation = Rule::new("(has(self.authDatabase) && self.authDatabase == 'PerDatabase') == (has(oldSelf.authDatabase) && oldSelf.authDatabase == 'PerDatabase')")
         .message("authDatabase can't be changed: make a new claim, and delete this one when nobody uses it any more")
 )]
 pub struct DatabaseClaimSpec {

@@ -2,14 +2,13 @@
 //! plain and prepared statements, transactions, connections that stay and new ones. What they do
 //! in detail is in `tests/clients/postgres`.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures::future::try_join_all;
 use testkit::assets::clients::{Engine, Language};
 use testkit::postgres::PostgresServer;
 use testkit::wait::wait_for;
 use tokio::sync::watch;
 
-use crate::clients::client;
 use crate::proxy::{Claim, Dbproxy};
 
 const ROTATIONS: u32 = 10;
@@ -44,12 +43,7 @@ async fn no_query_of_any_driver_fails_through_ten_rotations() -> Result<()> {
             });
         };
         let port = proxy.port.to_string();
-        Box::pin(async move {
-            let client = client((*language, Engine::Postgres), &port, note, ended);
-            client
-                .await
-                .with_context(|| language.driver(Engine::Postgres))
-        })
+        Box::pin(async move { language.work(Engine::Postgres, &port, note, ended).await })
     }));
     let rotations = async {
         everybody_goes_on(&totals).await?;

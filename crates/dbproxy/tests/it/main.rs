@@ -1,7 +1,6 @@
 //! A real PgBouncer before a real PostgreSQL, and a real mongod: the program dbproxy from outside, as the container that the webhook injects.
 #![expect(clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
-mod clients;
 mod configuration;
 mod drain;
 mod exposure;

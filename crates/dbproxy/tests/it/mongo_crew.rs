@@ -11,8 +11,6 @@ use testkit::assets::clients::{Engine, Language};
 use testkit::wait::wait_for;
 use tokio::sync::watch;
 
-use crate::clients::client;
-
 /// A client's totals by kind of work.
 #[derive(Debug, Clone, Default, serde::Deserialize)]
 pub(crate) struct Totals {
@@ -58,12 +56,7 @@ impl Crew {
                 totals.send_replace(new);
             };
             let ended = end.subscribe();
-            Box::pin(async move {
-                let client = client((language, Engine::Mongodb), uri, note, ended);
-                client
-                    .await
-                    .with_context(|| language.driver(Engine::Mongodb))
-            })
+            Box::pin(language.work(Engine::Mongodb, uri, note, ended))
         });
         let play = async {
             let outcome = play.await;

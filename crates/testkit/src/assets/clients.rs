@@ -7,7 +7,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use crate::application;
 
 use super::{cache, cached, progress, run, tools, workspace};
 
@@ -74,6 +78,22 @@ impl Language {
             Self::Go => go(&sources, engine),
             Self::Node => node(&sources),
         }
+    }
+}
+
+impl Language {
+    /// Lets the client work until all has `ended`; see [`application::work`].
+    pub async fn work<T: DeserializeOwned>(
+        self,
+        engine: Engine,
+        argument: &str,
+        note: impl Fn(T),
+        ended: watch::Receiver<bool>,
+    ) -> Result<()> {
+        let command = tokio::task::spawn_blocking(move || self.client(engine)).await??;
+        application::work(command, argument, note, ended)
+            .await
+            .with_context(|| self.driver(engine))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use kube::Client;
-use testkit::assets::{self, controller, postgres::DEFAULT_MAJOR};
+use testkit::assets::{self, postgres::DEFAULT_MAJOR, programs::Program};
 use testkit::control_plane::{ControlPlane, ControlPlaneOptions};
 use testkit::controller::{ControllerOptions, ControllerProcess};
 use testkit::node;
@@ -40,7 +40,7 @@ pub(super) struct Stage {
 /// Builds or fetches what is needed and returns the versions of PostgreSQL to run.
 pub(super) async fn prepare() -> Result<[u32; 2]> {
     let making = || -> Result<[u32; 2]> {
-        controller::binary()?;
+        Program::Controller.binary()?;
         assets::control_plane::binaries()?;
         assets::helm::binary()?;
         assets::postgres::binaries(DEFAULT_MAJOR)?;

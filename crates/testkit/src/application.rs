@@ -5,19 +5,18 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
-use testkit::assets::clients::{Engine, Language};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::watch;
 
-/// Runs one, and calls `note` with the totals of each line; closes its input when all has `ended`.
-pub(crate) async fn client<T: DeserializeOwned>(
-    (language, engine): (Language, Engine),
+/// Runs `command` with one argument more, and calls `note` with the totals of each line; closes its
+/// input when all has `ended`.
+pub async fn work<T: DeserializeOwned>(
+    command: std::process::Command,
     argument: &str,
     note: impl Fn(T),
     ended: watch::Receiver<bool>,
 ) -> Result<()> {
-    let command = tokio::task::spawn_blocking(move || language.client(engine)).await??;
     let mut child = Command::from(command)
         .arg(argument)
         .stdin(Stdio::piped())
