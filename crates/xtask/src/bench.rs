@@ -10,8 +10,10 @@ mod cost;
 mod cpu;
 mod dbproxy;
 mod memory;
+mod mongo_proxy;
 mod report;
 mod rotation;
+mod sidecar;
 mod stage;
 mod statements;
 mod watch;
@@ -50,6 +52,10 @@ enum What {
     Webhook,
     /// Statements per second and latency through dbproxy, and its memory
     Dbproxy,
+    /// From create to Ready on MongoDB
+    MongoClaims,
+    /// Operations per second and latency through dbproxy for MongoDB, and its memory
+    MongoProxy,
     All,
 }
 
@@ -73,7 +79,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         runs: if quick { 1 } else { runs.try_into()? },
         is_quick: quick,
     };
-    if what != What::Dbproxy {
+    if !matches!(what, What::Dbproxy | What::MongoProxy) {
         tokio::task::spawn_blocking(build_controller).await??;
     }
     let is_asked = |one: What| what == one || what == What::All;
@@ -95,6 +101,12 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     }
     if is_asked(What::Dbproxy) {
         reports.push(finish(Box::pin(dbproxy::run(effort)).await?)?);
+    }
+    if is_asked(What::MongoClaims) {
+        reports.push(finish(Box::pin(claims::run_mongo(effort)).await?)?);
+    }
+    if is_asked(What::MongoProxy) {
+        reports.push(finish(Box::pin(mongo_proxy::run(effort)).await?)?);
     }
     for report in reports {
         println!("\n{report}");

@@ -38,6 +38,17 @@ pub(super) enum Mode {
     Shared(usize),
     /// A new database on a DatabaseServer.
     New,
+    /// The same on MongoDB.
+    Documents,
+}
+
+impl Mode {
+    fn engine(self) -> &'static str {
+        match self {
+            Self::Documents => "mongodb",
+            _ => "postgres",
+        }
+    }
 }
 
 /// Claims `<stem>-<number>`.
@@ -97,7 +108,7 @@ impl Batch {
     /// The databases that must exist.
     fn databases(&self) -> Vec<String> {
         match self.mode {
-            Mode::New => Vec::new(),
+            Mode::New | Mode::Documents => Vec::new(),
             Mode::Existing | Mode::ExistingBare => self.names().collect(),
             Mode::Shared(databases) => (0..databases.min(self.count))
                 .map(|number| self.name(number))
@@ -112,8 +123,9 @@ impl Batch {
     fn claim(&self, number: usize, port: u16) -> Result<DatabaseClaim> {
         let name = self.name(number);
         let mut spec = json!({ "userName": name, "databaseName": name });
-        if self.mode == Mode::New {
+        if matches!(self.mode, Mode::New | Mode::Documents) {
             spec["server"] = json!(SERVER);
+            spec["type"] = json!(self.mode.engine());
         } else {
             let database = match self.mode {
                 Mode::Shared(databases) => self.name(number % databases),
@@ -135,8 +147,8 @@ impl Batch {
 
     /// Makes the databases, or the DatabaseServer. Not part of what is measured.
     pub(super) async fn prepare(&self, stage: &Stage) -> Result<()> {
-        if self.mode == Mode::New {
-            return admit(stage).await;
+        if matches!(self.mode, Mode::New | Mode::Documents) {
+            return admit(stage, self.mode).await;
         }
         create_databases(&stage.postgres, &self.databases()).await
     }
@@ -219,24 +231,40 @@ async fn create_databases(postgres: &PostgresServer, names: &[String]) -> Result
     futures::future::try_join_all(makers).await.map(drop)
 }
 
-/// The server for new databases; its admin is no superuser, as a platform team would have it.
-async fn admit(stage: &Stage) -> Result<()> {
+/// The server for new databases; its admin is no superuser, as a platform team would have it. On
+/// MongoDB it is root: a role that lists so many databases is not what is measured.
+async fn admit(stage: &Stage, mode: Mode) -> Result<()> {
     let servers = Api::<DatabaseServer>::all(stage.client.clone());
     if servers.get_opt(SERVER).await?.is_some() {
         return Ok(());
     }
-    let admin = stage.postgres.create_owner_admin().await?.dsn;
-    stage.publish(HOME, OWNER_SECRET, &admin).await?;
-    let object: DatabaseServer = serde_json::from_value(json!({
-        "metadata": { "name": SERVER },
-        "spec": {
-            "host": "localhost",
-            "port": stage.postgres.port(),
-            "sslMode": "disable",
-            "adminSecretRef": { "name": OWNER_SECRET },
-            "allowedNamespaces": { "all": true },
-        },
-    }))?;
+    let mut spec = json!({
+        "host": "localhost",
+        "port": stage.postgres.port(),
+        "sslMode": "disable",
+        "adminSecretRef": { "name": OWNER_SECRET },
+        "allowedNamespaces": { "all": true },
+    });
+    if mode == Mode::Documents {
+        let mongod = stage.mongod.as_ref().context("no mongod runs")?;
+        let (name, password) = ("platform", "of-the-platform");
+        mongod.create_root(name, password).await?;
+        let admin = (name, &password.into());
+        stage.publish(HOME, OWNER_SECRET, admin).await?;
+        let set = json!({ "replicaSet": mongod.set_name() });
+        let port = mongod.ports().next();
+        merge(
+            &mut spec,
+            json!({ "engine": "mongodb", "port": port, "mongodb": set }),
+        );
+    } else {
+        let admin = stage.postgres.create_owner_admin().await?.dsn;
+        stage
+            .publish(HOME, OWNER_SECRET, (admin.login(), admin.password()))
+            .await?;
+    }
+    let object = json!({ "metadata": { "name": SERVER }, "spec": spec });
+    let object: DatabaseServer = serde_json::from_value(object)?;
     servers.create(&PostParams::default(), &object).await?;
     wait_for("the DatabaseServer to be Ready", async || {
         let status = servers.get(SERVER).await?.status.unwrap_or_default();
@@ -244,6 +272,12 @@ async fn admit(stage: &Stage) -> Result<()> {
         Ok(is_ready.then_some(()))
     })
     .await
+}
+
+fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
 }
 
 /// Waits until the server's status counts so many databases: it is written now and then only.

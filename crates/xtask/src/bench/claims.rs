@@ -43,9 +43,24 @@ const ALL: [Series; 3] = [
     },
 ];
 
+const DOCUMENTS: [Series; 1] = [Series {
+    title: "new database on MongoDB",
+    stem: "documents",
+    mode: Mode::Documents,
+    sizes: &[1, 50, 200],
+}];
+
 pub(super) async fn run(effort: Effort) -> Result<Report> {
-    let mut report = Report::new("claims", effort);
-    for series in &ALL {
+    all(Report::new("claims", effort), &ALL, effort).await
+}
+
+/// The same on a replica set of one member.
+pub(super) async fn run_mongo(effort: Effort) -> Result<Report> {
+    all(Report::new("mongo-claims", effort), &DOCUMENTS, effort).await
+}
+
+async fn all(mut report: Report, all: &[Series], effort: Effort) -> Result<Report> {
+    for series in all {
         for size in series.sizes {
             measure(&mut report, series, *size, effort).await?;
         }
@@ -58,7 +73,10 @@ async fn measure(report: &mut Report, series: &Series, size: usize, effort: Effo
     let Series {
         title, stem, mode, ..
     } = series;
-    let stage = Stage::with_controller(Logging::Off).await?;
+    let stage = match mode {
+        Mode::Documents => Stage::with_mongod(Logging::Off).await?,
+        _ => Stage::with_controller(Logging::Off).await?,
+    };
     let warm = Batch::new(format!("{stem}-warm"), 1, *mode);
     warm.prepare(&stage).await?;
     warm.create(&stage).await?;
@@ -95,7 +113,7 @@ async fn measure(report: &mut Report, series: &Series, size: usize, effort: Effo
     }
     stage.stop().await?;
     figures(report, series, count, &timings);
-    if size == 200 {
+    if size == 200 && *mode != Mode::Documents {
         let of = |part: fn(&Cpu) -> f64| {
             median(&spent.iter().map(part).collect::<Vec<_>>()) * 1000.0 / float(count)
         };
@@ -121,7 +139,7 @@ fn figures(report: &mut Report, series: &Series, count: usize, timings: &[Timing
             ..Figure::new(format!("{title}, 1"), "s", of(&|t| t.percentile(50)))
         };
         report.figures.push(match mode {
-            Mode::New => figure,
+            Mode::New | Mode::Documents => figure,
             _ => figure.aim(Aim::AtMost(0.15)),
         });
         return;
@@ -132,6 +150,7 @@ fn figures(report: &mut Report, series: &Series, count: usize, timings: &[Timing
         _ => (None, None, None),
     };
     let aim = match (mode, count) {
+        (Mode::Documents, _) => None,
         (Mode::New, _) => Some(Aim::AtLeast(50.0)),
         (_, 200) => Some(Aim::AtLeast(100.0)),
         _ => None,

@@ -2,14 +2,14 @@
 //! of dbproxy and PgBouncer together. pgbench asks `SELECT 1`, so that almost all is the way there.
 
 mod pgbench;
-mod place;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use testkit::assets::pgbouncer;
 use testkit::postgres::PostgresServer;
 
 use self::pgbench::{Measured, Way};
-use self::place::{Mode, Place};
 use super::report::{Aim, Figure, Report, median};
+use super::sidecar::{self, Sidecar};
 use super::{Effort, say};
 
 const CLIENTS: [u32; 3] = [1, 16, 64];
@@ -18,14 +18,25 @@ const CLIENTS: [u32; 3] = [1, 16, 64];
 const MEMORY: Aim = Aim::AtMost(15.0);
 
 pub(super) async fn run(effort: Effort) -> Result<Report> {
-    tokio::task::spawn_blocking(place::build).await??;
+    tokio::task::spawn_blocking(sidecar::build).await??;
     let mut report = Report::new("dbproxy", effort);
     let server = PostgresServer::builder().start().await?;
     let login = server.create_login("clerk", "").await?;
-    let transaction = Place::start(&login, Mode::Transaction).await?;
+    let program = pgbouncer::program()?;
+    let program = program.to_str().context("the path of PgBouncer")?;
+    // Connections to the server: the default, or enough for every client.
+    let start = async |mode, size| {
+        let settings = [
+            ("DBPROXY_PGBOUNCER", program),
+            ("DBPROXY_POOL_MODE", mode),
+            ("DBPROXY_POOL_SIZE", size),
+        ];
+        Sidecar::start(&login.url(), &settings).await
+    };
+    let transaction = start("transaction", "20").await?;
     // Alone: two that run share pages.
-    let idle = transaction.memory()?;
-    let session = Place::start(&login, Mode::Session).await?;
+    let idle = Memory::of(&transaction)?;
+    let session = start("session", "64").await?;
     let ways = [
         ("direct", Way::direct(&login, server.port())),
         ("transaction mode", Way::through(transaction.port())),
@@ -49,7 +60,7 @@ pub(super) async fn run(effort: Effort) -> Result<Report> {
         );
     }
     session.stop().await?;
-    let busy = transaction.memory()?;
+    let busy = Memory::of(&transaction)?;
     for (when, memory) in [("idle", idle), ("after the load", busy)] {
         let figure = |what: &str, value| Figure::new(format!("{when}: {what}"), "MiB", value);
         report.figures.extend([
@@ -69,6 +80,22 @@ pub(super) async fn run(effort: Effort) -> Result<Report> {
     transaction.stop().await?;
     server.stop().await?;
     Ok(report)
+}
+
+/// In MiB.
+#[derive(Clone, Copy)]
+struct Memory {
+    dbproxy: f64,
+    pgbouncer: f64,
+}
+
+impl Memory {
+    fn of(sidecar: &Sidecar) -> Result<Self> {
+        Ok(Self {
+            dbproxy: sidecar.memory()?,
+            pgbouncer: sidecar.memory_of_pgbouncer()?,
+        })
+    }
 }
 
 fn add(report: &mut Report, clients: u32, names: [&str; 3], measured: &[Vec<Measured>; 3]) {

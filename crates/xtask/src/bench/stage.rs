@@ -6,12 +6,13 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, PostParams};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use testkit::assets;
 use testkit::control_plane::{Audit, ControlPlane, ControlPlaneOptions, Controllers, Request};
 use testkit::controller::{ControllerOptions, ControllerProcess};
-use testkit::postgres::{Dsn, PostgresServer};
+use testkit::mongod::{Servers, Shape};
+use testkit::postgres::PostgresServer;
 
 /// Where the controller is.
 pub(super) const HOME: &str = "db-controller";
@@ -36,6 +37,8 @@ pub(super) struct Stage {
     controller: Option<ControllerProcess>,
     pub client: Client,
     pub postgres: PostgresServer,
+    /// Where it is asked for.
+    pub mongod: Option<Servers>,
     pub control_plane: ControlPlane,
     options: ControllerOptions,
     account: String,
@@ -82,12 +85,14 @@ impl Stage {
             controller: None,
             client,
             postgres,
+            mongod: None,
             control_plane,
             options,
             account: format!("system:serviceaccount:{HOME}:{}", chart.service_account),
         };
         let superuser = stage.postgres.superuser();
-        stage.publish(NAMESPACE, ADMIN_SECRET, &superuser).await?;
+        let admin = (superuser.login(), superuser.password());
+        stage.publish(NAMESPACE, ADMIN_SECRET, admin).await?;
         Ok(stage)
     }
 
@@ -95,6 +100,13 @@ impl Stage {
     pub(super) async fn with_controller(logging: Logging) -> Result<Self> {
         let mut stage = Self::start(logging).await?;
         stage.start_controller().await?;
+        Ok(stage)
+    }
+
+    /// The same with a replica set of one member.
+    pub(super) async fn with_mongod(logging: Logging) -> Result<Self> {
+        let mut stage = Self::with_controller(logging).await?;
+        stage.mongod = Some(Servers::start(Shape::Set(1)).await?);
         Ok(stage)
     }
 
@@ -152,12 +164,17 @@ impl Stage {
     }
 
     /// Puts an admin's login and password into a Secret.
-    pub(super) async fn publish(&self, namespace: &str, name: &str, admin: &Dsn) -> Result<()> {
+    pub(super) async fn publish(
+        &self,
+        namespace: &str,
+        name: &str,
+        (login, password): (&str, &SecretString),
+    ) -> Result<()> {
         let secret: Secret = serde_json::from_value(json!({
             "metadata": { "name": name },
             "stringData": {
-                "username": admin.login(),
-                "password": admin.password().expose_secret(),
+                "username": login,
+                "password": password.expose_secret(),
             },
         }))?;
         Api::<Secret>::namespaced(self.client.clone(), namespace)
@@ -174,6 +191,7 @@ impl Stage {
             controller: _,
             client: _,
             postgres,
+            mongod: _,
             control_plane,
             options: _,
             account: _,

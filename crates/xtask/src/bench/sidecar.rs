@@ -1,103 +1,92 @@
-//! The shipped dbproxy as in a pod: its own process, with the image's PgBouncer.
+//! The shipped dbproxy as in a pod: its own process.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use secrecy::ExposeSecret;
-use testkit::assets::{cargo, pgbouncer, workspace};
-use testkit::postgres::Dsn;
+use secrecy::{ExposeSecret, SecretString};
+use testkit::assets::{cargo, workspace};
 use testkit::process::{Process, ProcessBuilder, RunAs, Workdir, with_free_ports};
 use testkit::volume::Volume;
 use testkit::{http, wait};
 
-use super::super::say;
+use super::say;
 
-#[derive(Clone, Copy)]
-pub(super) enum Mode {
-    Transaction,
-    Session,
-}
-
-impl Mode {
-    /// The mode's name, and connections to the server: the default, or enough for every client.
-    fn settings(self) -> [&'static str; 2] {
-        match self {
-            Self::Transaction => ["transaction", "20"],
-            Self::Session => ["session", "64"],
-        }
-    }
-}
-
-/// In MiB.
-#[derive(Clone, Copy)]
-pub(super) struct Memory {
-    pub(super) dbproxy: f64,
-    pub(super) pgbouncer: f64,
-}
-
-pub(super) struct Place {
+pub(super) struct Sidecar {
     process: Process,
     port: u16,
+    health: String,
     run: PathBuf,
-    _volume: Volume,
+    volume: Volume,
 }
 
-impl Place {
+impl Sidecar {
     /// Serves clients when this returns.
-    pub(super) async fn start(login: &Dsn, mode: Mode) -> Result<Self> {
-        let program = pgbouncer::program()?;
+    pub(super) async fn start(
+        credential: &SecretString,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let account = RunAs::unprivileged()?;
-        let [mode, pool_size] = mode.settings();
-        let (place, health) = with_free_ports(async |[port, health_port]: [u16; 2]| {
+        let sidecar = with_free_ports(async |[port, health_port]: [u16; 2]| {
             let workdir = Workdir::new("dbproxy")?;
             let volume = Volume::at(workdir.join("secret"))?;
-            volume.swap(login.url().expose_secret())?;
+            volume.swap(credential.expose_secret())?;
             let run = workdir.join("run");
             std::fs::create_dir(&run)?;
             if let Some(account) = account {
                 account.own(&run)?;
             }
             let health = format!("127.0.0.1:{health_port}");
-            let process = ProcessBuilder::new("dbproxy", binary(&workdir)?)
+            let mut builder = ProcessBuilder::new("dbproxy", binary(&workdir)?)
                 .arg("-pbc")
                 .arg(run.join("pgbouncer.ini"))
                 .env("DBPROXY_CREDENTIAL", volume.file())
                 .env("DBPROXY_PORT", port.to_string())
                 .env("DBPROXY_HEALTH_PORT", health_port.to_string())
-                .env("DBPROXY_PGBOUNCER", &program)
-                .env("DBPROXY_POOL_MODE", mode)
-                .env("DBPROXY_POOL_SIZE", pool_size)
-                .run_as(account)
-                .start(&workdir, async || http::is_ok(&health, "/healthz").await)
-                .await?;
-            let place = Self {
+                .run_as(account);
+            for (name, value) in settings {
+                builder = builder.env(name, value);
+            }
+            let started = async || http::is_ok(&health, "/healthz").await;
+            let process = builder.start(&workdir, started).await?;
+            Ok(Self {
                 process,
                 port,
+                health,
                 run,
-                _volume: volume,
-            };
-            Ok((place, health))
+                volume,
+            })
         })
         .await?;
         wait::wait_for("dbproxy to be ready", async || {
-            http::get(&health, "/readyz").await?;
+            sidecar.get("/readyz").await?;
             Ok(Some(()))
         })
         .await?;
-        Ok(place)
+        Ok(sidecar)
     }
 
     pub(super) fn port(&self) -> u16 {
         self.port
     }
 
-    pub(super) fn memory(&self) -> Result<Memory> {
-        let pid = std::fs::read_to_string(self.run.join("pgbouncer.pid"))?;
-        Ok(Memory {
-            dbproxy: proportional(&self.process.pid().to_string())?,
-            pgbouncer: proportional(&pid)?,
-        })
+    pub(super) async fn get(&self, path: &str) -> Result<String> {
+        http::get(&self.health, path).await
+    }
+
+    /// Brings another credential.
+    pub(super) fn publish(&self, credential: &SecretString) -> Result<()> {
+        self.volume.swap(credential.expose_secret())
+    }
+
+    /// Of dbproxy itself, in MiB.
+    pub(super) fn memory(&self) -> Result<f64> {
+        proportional(&self.process.pid().to_string())
+    }
+
+    /// Of its PgBouncer, in MiB.
+    pub(super) fn memory_of_pgbouncer(&self) -> Result<f64> {
+        proportional(&std::fs::read_to_string(self.run.join("pgbouncer.pid"))?)
     }
 
     pub(super) async fn stop(&self) -> Result<()> {
