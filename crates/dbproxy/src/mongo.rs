@@ -18,9 +18,6 @@ use crate::acknowledge::{Acknowledged, acknowledged};
 use crate::args::Args;
 use crate::run::{Ended, probes};
 
-/// Beside the URI in the mounted Secret, where the server's certificate is none of the system's.
-const AUTHORITY: &str = "ca.crt";
-
 /// Between two looks at whether the credential logs in; while it does not, somebody waits.
 const PERIOD: Duration = Duration::from_secs(10);
 const SHORT_PERIOD: Duration = Duration::from_millis(500);
@@ -38,9 +35,7 @@ pub(crate) async fn run(args: Args, token: CancellationToken) -> anyhow::Result<
     let (_, port) = args.listen()?;
     let registry = Registry::new();
     let metrics = Metrics::new(&registry)?;
-    let authority = args.dbc.with_file_name(AUTHORITY);
     let settings = Settings {
-        authority: authority.exists().then_some(authority),
         drain: args.drain(),
         ..Settings::new(&args.dbc, port)
     };

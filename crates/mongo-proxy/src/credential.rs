@@ -33,7 +33,19 @@ pub(crate) struct Credential {
     pub(crate) auth_source: String,
     /// Each `host:port`; at least one.
     pub(crate) hosts: Vec<String>,
-    pub(crate) has_tls: bool,
+    /// Whom to trust; None where nothing is encrypted.
+    pub(crate) trust: Option<Trust>,
+}
+
+/// Whose certificate a server may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The host's, from the authority.
+    Host,
+    /// Any from the authority.
+    Authority,
+    /// Anybody's.
+    Anybody,
 }
 
 impl Credential {
@@ -69,13 +81,20 @@ impl Credential {
             None if database.is_empty() => "admin".to_owned(),
             None => decoded(database)?,
         };
-        let tls = option("tls")?.or(option("ssl")?);
+        let says = |name: &str| Ok(option(name)?.is_some_and(|value| value == "true"));
+        let any_certificate = says("tlsAllowInvalidCertificates")? || says("tlsInsecure")?;
+        let trust = match (says("tls")? || says("ssl")?, any_certificate) {
+            (false, _) => None,
+            (true, true) => Some(Trust::Anybody),
+            (true, false) if says("tlsAllowInvalidHostnames")? => Some(Trust::Authority),
+            (true, false) => Some(Trust::Host),
+        };
         Ok(Self {
             login,
             password: password.into(),
             auth_source,
             hosts,
-            has_tls: tls.is_some_and(|tls| tls == "true"),
+            trust,
         })
     }
 }

@@ -14,10 +14,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::affinity::Affinity;
 use crate::credential::{Credential, Generations, Malformed};
+use crate::hello::Role;
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::scram::KeyCache;
-use crate::topology::Topology;
+use crate::topology::{Bound, Topology};
 use crate::upstream::{Connector, TlsError, Upstream};
 
 /// How the proxy behaves.
@@ -25,8 +26,8 @@ use crate::upstream::{Connector, TlsError, Upstream};
 pub struct Settings {
     /// The file in the mounted Secret that holds the `mongodb://` URI.
     pub credential: PathBuf,
-    /// Of the servers' certificates; needed where the URI asks for TLS.
-    pub authority: Option<PathBuf>,
+    /// Of the servers' certificates; where the file is missing, the public ones are trusted.
+    pub authority: PathBuf,
     /// On loopback. Members of a set get the ports behind it, or any that are free.
     pub listen_port: u16,
     /// How long a command waits for a credential that the server takes.
@@ -38,11 +39,15 @@ pub struct Settings {
     pub follow: follow::Options,
 }
 
+/// Beside the URI in the mounted Secret, where the server's certificate is of no public authority.
+const AUTHORITY: &str = "ca.crt";
+
 impl Settings {
     pub fn new(credential: impl Into<PathBuf>, listen_port: u16) -> Self {
+        let credential = credential.into();
         Self {
-            credential: credential.into(),
-            authority: None,
+            authority: credential.with_file_name(AUTHORITY),
+            credential,
             listen_port,
             hold_timeout: Duration::from_mins(2),
             drain: Duration::from_mins(5),
@@ -91,7 +96,8 @@ pub(crate) struct Shared {
 struct Servers {
     /// The one that answered last comes first.
     hosts: Vec<Arc<str>>,
-    connector: Connector,
+    /// None as long as there is no credential.
+    connector: Option<Arc<Connector>>,
 }
 
 /// A proxy that runs until it is [shut down](Proxy::shut_down).
@@ -122,12 +128,12 @@ impl Proxy {
             affinity: Mutex::default(),
             servers: Mutex::new(Servers {
                 hosts: Vec::new(),
-                connector: Connector::Plain,
+                connector: None,
             }),
             tasks: TaskTracker::new(),
         });
         shared.follow();
-        shared.listen(listener, None);
+        shared.listen(listener, None, CancellationToken::new());
         Ok(Self { shared, port })
     }
 
@@ -185,11 +191,14 @@ impl Shared {
         member: Option<&Arc<str>>,
     ) -> Result<Upstream, crate::upstream::Error> {
         let Servers { hosts, connector } = lock(&self.servers).clone();
+        let none = io::Error::new(io::ErrorKind::NotConnected, "there is no credential yet");
+        let mut failure = crate::upstream::Error::Broken(none);
+        let Some(connector) = connector else {
+            return Err(failure);
+        };
         if let Some(member) = member {
             return Upstream::open(member, &connector, &self.metrics).await;
         }
-        let none = io::Error::new(io::ErrorKind::NotConnected, "there is no credential yet");
-        let mut failure = crate::upstream::Error::Broken(none);
         for host in &hosts {
             match Upstream::open(host, &connector, &self.metrics).await {
                 Ok(upstream) => {
@@ -209,25 +218,40 @@ impl Shared {
         }
     }
 
-    /// Listens for members that are not known yet, before a driver hears of them.
-    pub(crate) fn learn(self: &Arc<Self>, members: &[String]) {
+    /// Listens for members that are not known yet, before a driver hears of them; no longer for
+    /// those that a primary does not name.
+    pub(crate) fn learn(self: &Arc<Self>, members: &[String], role: &Role<'_>) {
+        if *role == Role::Primary {
+            self.topology.keep(members);
+        }
         match self.topology.bind(members) {
             Ok(bound) => {
-                for (member, listener) in bound {
-                    self.listen(listener, Some(member));
+                for Bound {
+                    member,
+                    listener,
+                    end,
+                } in bound
+                {
+                    self.listen(listener, Some(member), end);
                 }
             }
             Err(err) => tracing::warn!(error = %err, "no port for a member of the set"),
         }
     }
 
-    fn listen(self: &Arc<Self>, listener: TcpListener, member: Option<Arc<str>>) {
+    fn listen(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        member: Option<Arc<str>>,
+        end: CancellationToken,
+    ) {
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
             loop {
                 let accepted = tokio::select! {
                     biased;
                     () = shared.closing.cancelled() => return,
+                    () = end.cancelled() => return,
                     accepted = listener.accept() => accepted,
                 };
                 match accepted {
@@ -249,8 +273,8 @@ impl Shared {
         let authority = self.settings.authority.clone();
         let validate = move |uri: &SecretString| {
             let credential = Credential::parse(uri)?;
-            let connector = Connector::new(credential.has_tls, authority.as_deref())?;
-            Ok::<_, Unusable>((credential, connector))
+            let connector = Connector::new(credential.trust, authority.clone())?;
+            Ok::<_, Unusable>((credential, Arc::new(connector)))
         };
         let options = self.settings.follow.clone();
         let (follower, mut watch) = follow(&self.settings.credential, options, validate);
@@ -265,16 +289,16 @@ impl Shared {
                 };
                 let Ok(version) = next else { return };
                 let (credential, connector) = &version.value;
-                shared.install(credential, connector.clone());
+                shared.install(credential, Arc::clone(connector));
             }
         });
     }
 
-    fn install(&self, credential: &Credential, connector: Connector) {
+    fn install(&self, credential: &Credential, connector: Arc<Connector>) {
         let hosts = credential.hosts.iter().map(|host| Arc::from(host.as_str()));
         *lock(&self.servers) = Servers {
             hosts: hosts.collect(),
-            connector,
+            connector: Some(connector),
         };
         self.generations.install(credential);
         if let Some(newest) = self.generations.newest() {

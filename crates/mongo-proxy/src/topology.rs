@@ -6,14 +6,28 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener as StdListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) struct Topology {
     /// The first port to try for a member.
     base: u16,
-    ports: Mutex<HashMap<Arc<str>, u16>>,
+    ports: Mutex<HashMap<Arc<str>, Port>>,
+}
+
+struct Port {
+    number: u16,
+    /// Ends the listening.
+    end: CancellationToken,
+}
+
+/// A member's port, to be listened at until `end`.
+pub(crate) struct Bound {
+    pub(crate) member: Arc<str>,
+    pub(crate) listener: TcpListener,
+    pub(crate) end: CancellationToken,
 }
 
 impl Topology {
@@ -26,31 +40,62 @@ impl Topology {
 
     /// What a driver calls that member.
     pub(crate) fn local(&self, member: &str) -> Option<String> {
-        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        ports.get(member).map(|port| format!("127.0.0.1:{port}"))
+        let ports = self.lock();
+        ports
+            .get(member)
+            .map(|port| format!("127.0.0.1:{}", port.number))
     }
 
     /// Listens for those of `members` that are new.
-    pub(crate) fn bind(&self, members: &[String]) -> io::Result<Vec<(Arc<str>, TcpListener)>> {
-        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn bind(&self, members: &[String]) -> io::Result<Vec<Bound>> {
+        let mut ports = self.lock();
         let mut bound = Vec::new();
         for member in members {
             if ports.contains_key(member.as_str()) {
                 continue;
             }
-            let place = u16::try_from(ports.len()).unwrap_or(u16::MAX);
-            let preferred = self
-                .base
-                .checked_add(1)
-                .and_then(|first| first.checked_add(place));
-            let listener = preferred
-                .and_then(|port| StdListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
-                .map_or_else(|| StdListener::bind((Ipv4Addr::LOCALHOST, 0)), Ok)?;
-            listener.set_nonblocking(true)?;
-            let member: Arc<str> = Arc::from(member.as_str());
-            ports.insert(Arc::clone(&member), listener.local_addr()?.port());
-            bound.push((member, TcpListener::from_std(listener)?));
+            let listener = self.listener(&ports)?;
+            let number = listener.local_addr()?.port();
+            let (member, end) = (Arc::<str>::from(member.as_str()), CancellationToken::new());
+            let port = Port {
+                number,
+                end: end.clone(),
+            };
+            ports.insert(Arc::clone(&member), port);
+            bound.push(Bound {
+                member,
+                listener,
+                end,
+            });
         }
         Ok(bound)
+    }
+
+    /// Frees the ports of those that are not among `members`: all that the primary knows of.
+    /// Connections that are open there go on.
+    pub(crate) fn keep(&self, members: &[String]) {
+        self.lock().retain(|member, port| {
+            let is_kept = members.iter().any(|kept| **kept == **member);
+            if !is_kept {
+                port.end.cancel();
+            }
+            is_kept
+        });
+    }
+
+    /// At the first port behind the listener's own that is free, or else at any.
+    fn listener(&self, taken: &HashMap<Arc<str>, Port>) -> io::Result<TcpListener> {
+        let preferred = (1..=taken.len() + 1).find_map(|place| {
+            let port = self.base.checked_add(u16::try_from(place).ok()?)?;
+            let is_ours = taken.values().any(|taken| taken.number == port);
+            (!is_ours).then(|| StdListener::bind((Ipv4Addr::LOCALHOST, port)).ok())?
+        });
+        let listener = preferred.map_or_else(|| StdListener::bind((Ipv4Addr::LOCALHOST, 0)), Ok)?;
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Port>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

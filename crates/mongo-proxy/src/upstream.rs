@@ -66,11 +66,10 @@ impl Upstream {
         let opened = timeout(CONNECT, async {
             let socket = TcpStream::connect(&**member).await?;
             socket.set_nodelay(true)?;
-            let stream: Box<dyn Stream> = match connector {
-                Connector::Plain => Box::new(socket),
-                Connector::Tls(_) => Box::new(connector.wrap(member, socket).await?),
-            };
-            Ok(stream)
+            Ok(match connector.wrap(member, socket).await? {
+                Ok(encrypted) => Box::new(encrypted) as Box<dyn Stream>,
+                Err(plain) => Box::new(plain),
+            })
         });
         let stream = opened
             .await

@@ -12,12 +12,31 @@ fn a_connection_string_is_read_in_all_its_parts() {
     assert_eq!(credential.password.expose_secret(), "p@ss:");
     assert_eq!(credential.auth_source, "dbclaims");
     assert_eq!(credential.hosts, ["one:1", "two:27017"]);
-    assert!(credential.has_tls);
+    assert_eq!(credential.trust, Some(Trust::Host));
     assert_eq!(
         parsed("mongodb://u:p@h/orders").unwrap().auth_source,
         "orders"
     );
     assert_eq!(parsed("mongodb://u:p@h").unwrap().auth_source, "admin");
+}
+
+#[test]
+fn whom_to_trust_is_said_as_drivers_say_it() {
+    let trust = |options: &str| {
+        parsed(&format!("mongodb://u:p@h/?{options}"))
+            .unwrap()
+            .trust
+    };
+    assert_eq!(trust(""), None);
+    assert_eq!(trust("tls=false&tlsAllowInvalidCertificates=true"), None);
+    assert_eq!(trust("ssl=true"), Some(Trust::Host));
+    assert_eq!(
+        trust("tls=true&tlsAllowInvalidHostnames=true"),
+        Some(Trust::Authority)
+    );
+    for any in ["tlsInsecure=true", "tlsallowinvalidcertificates=true"] {
+        assert_eq!(trust(&format!("tls=true&{any}")), Some(Trust::Anybody));
+    }
 }
 
 #[test]

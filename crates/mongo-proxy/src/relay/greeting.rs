@@ -77,7 +77,7 @@ impl Relay {
         body: &RawDocument,
         asked: Option<&Asked>,
     ) -> Result<RawDocumentBuf, End> {
-        self.shared.learn(&hello::members(body));
+        self.shared.learn(&hello::members(body), &hello::role(body));
         let topology = &self.shared.topology;
         let mut reply = hello::answer(body, |member| topology.local(member))?;
         let Some(Asked { mechanisms, login }) = asked else {

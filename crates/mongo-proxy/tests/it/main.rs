@@ -4,4 +4,5 @@ mod load;
 mod protocol;
 mod rotation;
 mod stage;
+mod tls;
 mod topology;

@@ -106,7 +106,7 @@ impl Stage {
     }
 }
 
-async fn create(root: &Client, login: &str, password: &str) -> Result<()> {
+pub(crate) async fn create(root: &Client, login: &str, password: &str) -> Result<()> {
     let create = doc! {
         "createUser": login,
         "pwd": password,

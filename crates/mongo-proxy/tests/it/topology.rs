@@ -1,9 +1,10 @@
 //! Drivers see the deployment as it is, at loopback.
 
 use anyhow::{Context, Result};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use testkit::mongod::{Shape, run};
 use testkit::wait::wait_for;
+use tokio::net::TcpStream;
 
 use crate::stage::{DATABASE, Stage};
 
@@ -82,5 +83,75 @@ async fn sessions_are_ended_on_a_fresh_connection() -> Result<()> {
     let stage = Stage::start(Shape::Set(1)).await?;
     let client = stage.client().await?;
     run(&client, "admin", doc! { "endSessions": [] }).await?;
+    Ok(())
+}
+
+/// The members that the proxy tells of, asked at its own port.
+async fn told(stage: &Stage) -> Result<Vec<String>> {
+    let client = stage.client_with("?directConnection=true").await?;
+    let hello = run(&client, "admin", doc! { "hello": 1 }).await?;
+    client.shutdown().await;
+    let hosts = hello.get_array("hosts")?.iter();
+    Ok(hosts
+        .filter_map(|host| Some(host.as_str()?.to_owned()))
+        .collect())
+}
+
+/// Takes the last member out of the set, or puts it back.
+async fn reconfigure(stage: &Stage, members: &[Bson]) -> Result<()> {
+    let found = run(&stage.root, "admin", doc! { "replSetGetConfig": 1 }).await?;
+    let mut config = found.get_document("config")?.clone();
+    config.insert("version", config.get_i32("version")? + 1);
+    config.insert("members", members.to_vec());
+    run(&stage.root, "admin", doc! { "replSetReconfig": config })
+        .await
+        .map(drop)
+}
+
+/// Check A 10.
+#[tokio::test]
+async fn members_that_come_have_a_port_before_they_are_told_of_and_those_that_go_lose_it()
+-> Result<()> {
+    let stage = Stage::start(Shape::Set(3)).await?;
+    let found = run(&stage.root, "admin", doc! { "replSetGetConfig": 1 }).await?;
+    let members = found.get_document("config")?.get_array("members")?.clone();
+    let primary = format!("127.0.0.1:{}", stage.servers.by_role().await?.0.port);
+    let is_primary = |member: &Bson| {
+        let host = member
+            .as_document()
+            .and_then(|member| member.get_str("host").ok());
+        host == Some(primary.as_str())
+    };
+    let first = told(&stage).await?;
+    assert_eq!(first.len(), 3);
+    for host in &first {
+        TcpStream::connect(host).await?;
+    }
+
+    let goes = members.iter().rposition(|member| !is_primary(member));
+    let mut fewer = members.clone();
+    fewer.remove(goes.context("only primaries")?);
+    reconfigure(&stage, &fewer).await?;
+    let second = wait_for("a set of two", async || {
+        let told = told(&stage).await?;
+        Ok((told.len() == 2).then_some(told))
+    })
+    .await?;
+    let gone = first.iter().find(|host| !second.contains(host));
+    let gone = gone.context("who has gone?")?;
+    wait_for("its port to close", async || {
+        Ok(TcpStream::connect(gone).await.err().map(drop))
+    })
+    .await?;
+
+    reconfigure(&stage, &members).await?;
+    let third = wait_for("a set of three", async || {
+        let told = told(&stage).await?;
+        Ok((told.len() == 3).then_some(told))
+    })
+    .await?;
+    for host in &third {
+        TcpStream::connect(host).await?;
+    }
     Ok(())
 }
