@@ -1,7 +1,10 @@
 //! Claims on MongoDB: the same kinds, Secret, rotation and promise, on real mongods.
 
 mod abcdesktop;
+mod black_hole;
 mod documented;
 mod life;
-mod place;
+pub(crate) mod place;
 mod promise;
+mod refused;
+pub(crate) mod sidecar;

@@ -61,7 +61,7 @@ impl Scene {
 
     /// What is found now, line by line.
     pub(super) async fn search(&self, controller: &ControllerProcess) -> Result<Vec<String>> {
-        let places = places::all(&self.client, controller, &self.server).await?;
+        let places = places::all(&self.client, controller, self.server.log()?).await?;
         Ok(leaks(&places, &self.canaries))
     }
 

@@ -8,7 +8,6 @@ use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt, discovery};
 use serde_json::Value;
 use testkit::controller::ControllerProcess;
-use testkit::postgres::PostgresServer;
 
 /// A text and where it was found.
 pub(super) struct Place {
@@ -17,7 +16,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(super) fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             text: text.into(),
@@ -30,13 +29,13 @@ impl Place {
 pub(super) async fn all(
     client: &Client,
     controller: &ControllerProcess,
-    server: &PostgresServer,
+    server_log: String,
 ) -> Result<Vec<Place>> {
     let mut places = vec![
         // Standard output and error, as a terminal or a collector gets them.
         Place::new("controller log", controller.log()?),
         Place::new("metrics", controller.metrics().await?),
-        Place::new("server log", server.log()?),
+        Place::new("server log", server_log),
     ];
     places.extend(process(controller.pid())?);
     places.extend(objects(client).await?);

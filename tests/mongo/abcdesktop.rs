@@ -3,22 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use testkit::application::work;
-use testkit::assets::programs::Program;
 use testkit::assets::{clients, workspace};
 use testkit::env;
 use testkit::mongod::{Shape, allow_logins_in};
-use testkit::process::{Process, ProcessBuilder, Workdir, with_free_ports};
-use testkit::volume::Volume;
 use testkit::wait::wait_for;
 use tokio::sync::watch;
 
 use super::place::Place;
+use super::sidecar::Mounted;
 use crate::support::{Stage, merge};
 
 const DATABASES: [&str; 6] = [
@@ -44,9 +41,7 @@ struct Totals {
 struct Desktop {
     stage: Stage,
     name: String,
-    secret: String,
-    volume: Volume,
-    workdir: Arc<Workdir>,
+    mounted: Mounted,
     _place: Place,
 }
 
@@ -68,51 +63,13 @@ impl Desktop {
         );
         stage.claim(name, spec).await?;
         let claim = stage.ready(name).await?;
-        let workdir = Workdir::new(name)?;
-        let desktop = Self {
+        let mounted = Mounted::of(&stage, claim.secret_name()).await?;
+        Ok(Self {
             name: claim.name_any(),
-            secret: claim.secret_name().to_owned(),
-            volume: Volume::at(workdir.join("secret"))?,
-            workdir,
+            mounted,
             stage,
             _place: place,
-        };
-        desktop.mount().await?;
-        Ok(desktop)
-    }
-
-    /// Brings the Secret as it is now, as the kubelet does some time later.
-    async fn mount(&self) -> Result<()> {
-        let secret = self.stage.secret(&self.secret).await?;
-        let texts: Vec<_> = secret
-            .iter()
-            .map(|(key, text)| (key.as_str(), text.as_str()))
-            .collect();
-        self.volume.swap_all(&texts)
-    }
-
-    fn file(&self, key: &str) -> String {
-        self.workdir.join("secret").join(key).display().to_string()
-    }
-
-    /// The sidecar of the claim. Returns its address as well.
-    async fn sidecar(&self) -> Result<(Process, String)> {
-        let program = tokio::task::spawn_blocking(|| Program::Dbproxy.binary()).await??;
-        let credential = self.file("uri_dsn.txt");
-        with_free_ports(async |[port, health_port]: [u16; 2]| {
-            let health = format!("127.0.0.1:{health_port}");
-            let process = ProcessBuilder::new("dbproxy", &program)
-                .env("DBPROXY_ENGINE", "mongodb")
-                .env("DBPROXY_CREDENTIAL", &credential)
-                .env("DBPROXY_PORT", port.to_string())
-                .env("DBPROXY_HEALTH_PORT", health_port.to_string())
-                .start(&self.workdir, async || {
-                    testkit::http::is_ok(&health, "/readyz").await
-                })
-                .await?;
-            Ok((process, format!("mongodb://127.0.0.1:{port}")))
         })
-        .await
     }
 
     /// pyos at work through all rotations.
@@ -128,7 +85,7 @@ impl Desktop {
             uses_each(&totals).await?;
             for _ in 0..ROTATIONS {
                 self.stage.rotate(&self.name).await?;
-                self.mount().await?;
+                self.mounted.refresh(&self.stage).await?;
                 uses_each(&totals).await?;
             }
             end.send_replace(true);
@@ -172,17 +129,22 @@ async fn pyos_uses_its_six_databases_through_fifty_rotations() -> Result<()> {
         let of = |sample, name| Desktop::start(Stage::of(env), sample, name);
         let direct = of("per-database.yaml", "pyos").await?;
         let proxied = of("behind-proxy.yaml", "pyos-proxied").await?;
-        let (sidecar, address) = proxied.sidecar().await?;
-        let url = direct.file("MONGODB_URL");
+        let sidecar = proxied.mounted.sidecar().await?;
+        let url = direct.mounted.file("MONGODB_URL");
         let (read_again, behind) = tokio::try_join!(
             async { direct.follows(&url).await.context("with its Secret") },
-            async { proxied.follows(&address).await.context("behind dbproxy") },
+            async {
+                proxied
+                    .follows(&sidecar.uri())
+                    .await
+                    .context("behind dbproxy")
+            },
         )?;
         is_flawless("with its Secret read again", &read_again);
         is_flawless("behind dbproxy", &behind);
-        sidecar.stop().await?;
+        sidecar.process.stop().await?;
 
-        let secret = direct.stage.secret(&direct.secret).await?;
+        let secret = direct.stage.secret(&direct.mounted.secret).await?;
         let text = |key: &str| secret.get(key).map(String::as_str).unwrap_or_default();
         assert_eq!(text("MONGO_DBS_LIST"), DATABASES.join(","));
         assert_eq!(text("authSource"), "image");

@@ -9,7 +9,7 @@ use testkit::mongod::{ADMIN_ROLE, Servers, Shape, create_admin_role, run};
 use crate::support::{Stage, merge};
 
 /// The databases on which the admin may grant roles.
-pub(super) const DATABASES: [&str; 9] = [
+pub(crate) const DATABASES: [&str; 9] = [
     "orders", "image", "profiles", "d1", "d2", "d3", "d4", "d5", "d6",
 ];
 
@@ -17,28 +17,37 @@ const ADMIN: &str = "controller";
 const PASSWORD: &str = "of-the-controller";
 
 /// A server with an admin of the least role.
-pub(super) struct Place {
-    pub(super) servers: Servers,
-    pub(super) root: Client,
+pub(crate) struct Place {
+    pub(crate) servers: Servers,
+    pub(crate) root: Client,
+    password: String,
 }
 
 impl Place {
-    pub(super) async fn start(shape: Shape) -> Result<Self> {
+    pub(crate) async fn start(shape: Shape) -> Result<Self> {
         Self::with(shape, &DATABASES).await
     }
 
     /// One on which claims may use these databases.
-    pub(super) async fn with(shape: Shape, databases: &[&str]) -> Result<Self> {
-        let servers = Servers::start(shape).await?;
+    pub(crate) async fn with(shape: Shape, databases: &[&str]) -> Result<Self> {
+        Self::of(Servers::start(shape).await?, databases, PASSWORD).await
+    }
+
+    /// With an admin of that password.
+    pub(crate) async fn of(servers: Servers, databases: &[&str], password: &str) -> Result<Self> {
         let root = servers.root()?;
         create_admin_role(&root, databases).await?;
-        let admin = doc! { "createUser": ADMIN, "pwd": PASSWORD, "roles": [ADMIN_ROLE] };
+        let admin = doc! { "createUser": ADMIN, "pwd": password, "roles": [ADMIN_ROLE] };
         run(&root, "admin", admin).await?;
-        Ok(Self { servers, root })
+        Ok(Self {
+            servers,
+            root,
+            password: password.to_owned(),
+        })
     }
 
     /// Makes it a DatabaseServer that admits the stage's namespace. Returns its name.
-    pub(super) async fn register(&self, stage: &Stage, stem: &str) -> Result<String> {
+    pub(crate) async fn register(&self, stage: &Stage, stem: &str) -> Result<String> {
         let mut ports = self.servers.ports();
         let first = ports.next().context("no member")?;
         let members: Vec<_> = ports.map(|port| format!("127.0.0.1:{port}")).collect();
@@ -49,11 +58,17 @@ impl Place {
         let spec = json!({
             "engine": "mongodb", "host": "127.0.0.1", "port": first, "mongodb": mongodb,
         });
-        stage.server_of(stem, (ADMIN, PASSWORD), spec).await
+        stage.server_of(stem, (ADMIN, &self.password), spec).await
     }
 
     /// The admin's URI, for claims that name the server themselves.
-    pub(super) fn source(&self, database: &str) -> String {
+    pub(crate) fn source(&self, database: &str) -> String {
+        self.source_with(database, &self.password)
+    }
+
+    /// The same with another password.
+    pub(crate) fn source_with(&self, database: &str, password: &str) -> String {
+        let password = encoded(password);
         let hosts: Vec<_> = self
             .servers
             .ports()
@@ -64,13 +79,13 @@ impl Place {
             .map(|name| format!("&replicaSet={name}"))
             .unwrap_or_default();
         format!(
-            "mongodb://{ADMIN}:{PASSWORD}@{}/{database}?authSource=admin&tls=false{set}",
+            "mongodb://{ADMIN}:{password}@{}/{database}?authSource=admin&tls=false{set}",
             hosts.join(",")
         )
     }
 
     /// Names of the logins of claims.
-    pub(super) async fn logins(&self) -> Result<Vec<String>> {
+    pub(crate) async fn logins(&self) -> Result<Vec<String>> {
         let answer = run(&self.root, "dbclaims", doc! { "usersInfo": 1 }).await?;
         let users = answer
             .get_array("users")?
@@ -83,7 +98,7 @@ impl Place {
 }
 
 /// A claim on a database of `server`.
-pub(super) fn made(user: &str, database: &str, server: &str) -> Value {
+pub(crate) fn made(user: &str, database: &str, server: &str) -> Value {
     json!({
         "type": "mongodb", "userName": user, "databaseName": database, "server": server,
         "reclaimPolicy": "Delete",
@@ -91,9 +106,21 @@ pub(super) fn made(user: &str, database: &str, server: &str) -> Value {
 }
 
 /// Writes one document as the application would, and reads it back.
-pub(super) async fn write(client: &Client, database: &str) -> Result<()> {
+pub(crate) async fn write(client: &Client, database: &str) -> Result<()> {
     let receipts = client.database(database).collection::<Document>("receipts");
     receipts.insert_one(doc! { "total": 7 }).await?;
     let found = receipts.find_one(doc! { "total": 7 }).await?;
     found.context("what was written is not there").map(drop)
+}
+
+/// For a URI.
+fn encoded(text: &str) -> String {
+    let encode = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    text.bytes().map(encode).collect()
 }

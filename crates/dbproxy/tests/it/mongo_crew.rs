@@ -109,13 +109,14 @@ impl Crew {
         self.members().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Whether nothing failed but what may.
-    pub(crate) fn fails_only(&self, may: impl Fn(Language, &str) -> bool) -> Result<()> {
+    /// Whether nothing failed but what may; `may` also gets the client's first failure.
+    pub(crate) fn fails_only(&self, may: impl Fn(Language, &str, &str) -> bool) -> Result<()> {
         for (language, totals) in self.members() {
             let totals = totals.borrow();
             let mut failed = totals.failed.iter().filter(|(_, number)| **number > 0);
+            let first = totals.failure.as_deref().unwrap_or_default();
             ensure!(
-                failed.all(|(kind, _)| may(language, kind)),
+                failed.all(|(kind, _)| may(language, kind, first)),
                 "{language:?}: {totals:?}"
             );
         }

@@ -25,7 +25,7 @@ async fn members_that_go_during_a_rotation_fail_no_more_than_without_a_proxy() -
     let direct = Crew::default();
     let play = members_go(&direct, &mut servers, async || Ok(()));
     direct.work(secret.expose_secret(), play).await?;
-    assert_eq!(direct.failures(), Vec::<String>::new());
+    direct.fails_only(|_, kind, first| is_servers_own(kind, first))?;
 
     let proxy = Dbproxy::ready(&secret, &ENVIRONMENT).await?;
     let proxied = Crew::default();
@@ -35,11 +35,9 @@ async fn members_that_go_during_a_rotation_fail_no_more_than_without_a_proxy() -
         })
         .await?;
         // To the Java driver one address without options is one server. It drops its connections
-        // when that is no primary any more, and no driver repeats a getMore. And in one of some
-        // fifteen step-downs that coincide with a rotation a write meets the old primary twice,
-        // and drivers repeat it once: it is told of, and was not done.
-        proxied.fails_only(|language, kind| {
-            (language == Language::Java && kind == "finds") || ["inserts", "writes"].contains(&kind)
+        // when that is no primary any more, and no driver repeats a getMore.
+        proxied.fails_only(|language, kind, first| {
+            (language == Language::Java && kind == "finds") || is_servers_own(kind, first)
         })?;
         let primary = servers.by_role().await?.0.port;
         tokio::try_join!(restart(&mut servers, primary), rotate(&mut claim, &proxy))?;
@@ -50,7 +48,7 @@ async fn members_that_go_during_a_rotation_fail_no_more_than_without_a_proxy() -
     println!("{:?}\n{}", proxied.failures(), proxied.summary());
     // A cursor dies with its server, and who connects at that instant may try in vain twice. That
     // the driver for Node.js reports writes, too, when a primary dies is so without the proxy.
-    proxied.fails_only(|language, kind| {
+    proxied.fails_only(|language, kind, _| {
         language == Language::Node || ["finds", "clients", "inserts", "writes"].contains(&kind)
     })?;
     for (crew, database) in [(&direct, DIRECT), (&proxied, PROXIED)] {
@@ -58,6 +56,13 @@ async fn members_that_go_during_a_rotation_fail_no_more_than_without_a_proxy() -
     }
     assert!(proxy.process.stop().await?.success());
     Ok(())
+}
+
+/// A write that the step-down meets between mongod's check and its effect: the answer is `ok: 1`
+/// with the error among its `writeErrors`, which drivers by their specification do not repeat.
+/// Seen in one of some thirty step-downs, with the proxy and without.
+fn is_servers_own(kind: &str, first: &str) -> bool {
+    ["inserts", "writes"].contains(&kind) && first.contains("Not primary while writing")
 }
 
 /// The primary steps down, then another member is killed and comes back; `meanwhile` happens at
