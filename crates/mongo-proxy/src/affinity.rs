@@ -33,9 +33,10 @@ impl Default for Affinity {
 }
 
 impl Affinity {
-    /// The generation that `command` must go to; none if any will do.
-    pub(crate) fn route(&self, member: &Arc<str>, command: &Command<'_>) -> Option<u64> {
-        let of_cursor = |cursor| self.cursors.get(&(Arc::clone(member), cursor));
+    /// The generation that `command` must go to; none if any will do. Cursors are the `member`'s,
+    /// which is not known before the first command of a connection.
+    pub(crate) fn route(&self, member: Option<&Arc<str>>, command: &Command<'_>) -> Option<u64> {
+        let of_cursor = |cursor| self.cursors.get(&(Arc::clone(member?), cursor));
         let cursor = command.cursor.and_then(of_cursor);
         let killed = || command.killed().into_iter().find_map(of_cursor);
         if let Some(generation) = cursor.or_else(killed) {

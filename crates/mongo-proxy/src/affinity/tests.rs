@@ -33,7 +33,7 @@ impl Stage {
         let command = Command::of(body).unwrap();
         let route = self
             .affinity
-            .route(&self.member, &command)
+            .route(Some(&self.member), &command)
             .unwrap_or(newest);
         self.affinity.sent(&command, route, self.now);
         let outcome = Outcome::of(answer).unwrap();

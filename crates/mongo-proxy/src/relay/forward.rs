@@ -190,7 +190,7 @@ impl Relay {
         if !self.shared.settings.has_affinity || command.class != Class::Closed {
             return None;
         }
-        let member = self.member.as_ref()?;
+        let member = self.member.as_ref();
         self.shared.affinity().route(member, command)
     }
 
