@@ -1,5 +1,8 @@
 //! What goes wrong around dbproxy, and that it recovers by itself.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use anyhow::Result;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -123,6 +126,26 @@ async fn row_68_a_database_that_is_away_is_waited_for() -> Result<()> {
     proxy.serves("clerk_a").await?;
     let restarts = proxy.metric("dbproxy_pgbouncer_restarts_total").await?;
     assert!(restarts < 1.0, "an outage of the server restarts nothing");
+    assert!(proxy.process.stop().await?.success());
+    server.stop().await
+}
+
+/// As when a disk is full: nothing is half written, and the switch is made when there is room.
+#[tokio::test]
+async fn a_directory_that_takes_no_files_leaves_the_last_good_credential() -> Result<()> {
+    let server = PostgresServer::builder().start().await?;
+    let mut claim = Claim::new(&server).await?;
+    let proxy = Dbproxy::ready(&claim.rotate().await?.url(), &[]).await?;
+    let run = proxy.workdir.join("run");
+    std::fs::set_permissions(&run, Permissions::from_mode(0o555))?;
+    proxy.publish(&claim.rotate().await?.url())?;
+    let failed = "dbproxy_credential_switches_total{outcome=\"failed\"}";
+    proxy.reaches(failed, 2.0).await?;
+    assert_eq!(proxy.ask("SELECT session_user").await?, "clerk_a");
+    assert!(proxy.is_ready().await);
+    std::fs::set_permissions(&run, Permissions::from_mode(0o755))?;
+    proxy.serves("clerk_b").await?;
+    proxy.acknowledges(Some(2)).await?;
     assert!(proxy.process.stop().await?.success());
     server.stop().await
 }
