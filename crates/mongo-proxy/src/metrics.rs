@@ -38,7 +38,7 @@ impl Metrics {
             "Logins made again because the server had forgotten them",
         )?;
         registry.register(Box::new(reauthentications.clone()))?;
-        Ok(Self {
+        let metrics = Self {
             clients: gauge("client_connections", "Connections of applications")?,
             upstreams: gauge("upstream_connections", "Connections to servers")?,
             generation: gauge("generation", "The login in use, counted since the start")?,
@@ -46,7 +46,13 @@ impl Metrics {
             logins: counters("logins_total", "Logins at servers", "result")?,
             mapped: counters("mapped_errors_total", "Answers that were changed", "code")?,
             reauthentications,
-        })
+        };
+        // So that a first increase is seen as one.
+        for result in ["accepted", "refused"] {
+            metrics.logins.with_label_values(&[result]);
+        }
+        metrics.mapped.with_label_values(&["43"]);
+        Ok(metrics)
     }
 
     pub(crate) fn login(&self, result: LoginResult) {

@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 mod configuration;
+mod documented;
 mod drain;
 mod exposure;
 mod faults;
