@@ -28,112 +28,84 @@ fn case(name: &'static str, wish: Value, reason: &'static str, words: &'static s
     }
 }
 
-fn on_the_server() -> Vec<Case> {
-    let database = |name: &str| json!({ "databaseName": name });
+/// Names that no claim may have.
+fn by_name() -> Vec<Case> {
+    const OURS: &str = "MongoDB's or the controller's own";
     let also = |name: &str| json!({ "databases": [name] });
+    let first = |name: &str| json!({ "databaseName": name });
+    let all = [
+        ("admin", first("admin"), OURS),
+        ("config", first("config"), OURS),
+        ("local", also("local"), OURS),
+        ("logins", also("dbclaims"), OURS),
+        ("capitals", also("Admin"), OURS),
+        ("dot", first("a.b"), "a.b"),
+        ("dollar", first("a$b"), "a$b"),
+        ("slash", also("a/b"), "a/b"),
+        ("space", also("a b"), "a b"),
+    ];
+    let all = all.into_iter();
+    all.map(|(name, wish, words)| case(name, wish, "InvalidSpec", words))
+        .collect()
+}
+
+/// Roles, keys, and what is somebody else's.
+fn by_right() -> Vec<Case> {
+    const NOT_LISTED: &str = "not among this claim's databases";
     let role = |role: &str, database: &str| json!({ "databaseRoles": [{ "role": role, "database": database }] });
-    vec![
-        case(
-            "admin",
-            database("admin"),
-            "InvalidSpec",
-            "MongoDB's or the controller's own",
-        ),
-        case(
-            "config",
-            database("config"),
-            "InvalidSpec",
-            "MongoDB's or the controller's own",
-        ),
-        case(
-            "local",
-            also("local"),
-            "InvalidSpec",
-            "MongoDB's or the controller's own",
-        ),
-        case(
-            "logins",
-            also("dbclaims"),
-            "InvalidSpec",
-            "MongoDB's or the controller's own",
-        ),
-        case(
-            "capitals",
-            also("Admin"),
-            "InvalidSpec",
-            "MongoDB's or the controller's own",
-        ),
-        case("dot", database("a.b"), "InvalidSpec", "a.b"),
-        case("dollar", database("a$b"), "InvalidSpec", "a$b"),
-        case("slash", also("a/b"), "InvalidSpec", "a/b"),
-        case("space", also("a b"), "InvalidSpec", "a b"),
-        case(
-            "elsewhere",
-            role("readWrite", "profiles"),
-            "InvalidSpec",
-            "not among this claim's databases",
-        ),
-        case(
-            "root",
-            role("root", "admin"),
-            "InvalidSpec",
-            "not among this claim's databases",
-        ),
-        case(
+    let key = |key: &str, text: &str| json!({ "secretTemplate": { "data": { key: text } } });
+    let (invalid, blocked) = ("InvalidSpec", "Blocked");
+    let all = [
+        ("elsewhere", role("read", "profiles"), invalid, NOT_LISTED),
+        ("root", role("root", "admin"), invalid, NOT_LISTED),
+        (
             "no-role",
-            json!({ "databaseRoles": [{ "role": "auditor" }] }),
-            "Blocked",
+            role("auditor", "d6"),
+            blocked,
             "a role does not exist",
         ),
-        case(
+        (
             "taken",
-            database("image"),
-            "Blocked",
+            json!({ "databaseName": "image" }),
+            blocked,
             "image exists on the server",
         ),
-        case(
+        (
             "others",
-            database("profiles"),
-            "Blocked",
+            json!({ "databaseName": "profiles" }),
+            blocked,
             "belongs to claim",
         ),
-        case(
+        (
             "others-too",
-            also("profiles"),
-            "Blocked",
+            json!({ "databases": ["profiles"] }),
+            blocked,
             "belongs to claim",
         ),
-        case(
+        (
             "namesake",
             json!({ "userName": "stranger" }),
-            "Blocked",
+            blocked,
             "stranger_a exists",
         ),
-        case(
+        (
             "their-login",
             json!({ "userName": "first" }),
-            "Blocked",
+            blocked,
             "belongs to claim",
         ),
-        case(
+        (
             "unlisted",
-            database("unlisted"),
+            json!({ "databaseName": "unlisted" }),
             "Forbidden",
             "a right is missing",
         ),
-        case(
-            "template",
-            json!({ "secretTemplate": { "data": { "URL": "{nothing}" } } }),
-            "InvalidSpec",
-            "URL",
-        ),
-        case(
-            "our-key",
-            json!({ "secretTemplate": { "data": { "uri.image": "x" } } }),
-            "InvalidSpec",
-            "uri.image",
-        ),
-    ]
+        ("template", key("URL", "{nothing}"), invalid, "URL"),
+        ("our-key", key("uri.image", "x"), invalid, "uri.image"),
+    ];
+    let all = all.into_iter();
+    all.map(|(name, wish, reason, words)| case(name, wish, reason, words))
+        .collect()
 }
 
 fn by_source(place: &Place) -> Vec<Case> {
@@ -211,7 +183,8 @@ async fn row_4_what_a_mongodb_can_not_serve_is_said_and_disturbs_nobody() -> Res
         let published = uri(&stage.secret("first").await?);
         let users = place.logins().await?;
 
-        let mut cases = on_the_server();
+        let mut cases = by_name();
+        cases.extend(by_right());
         let on_server = cases.len();
         cases.extend(by_source(&place));
         ensure!(cases.len() >= 30, "{} cases", cases.len());

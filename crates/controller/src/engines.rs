@@ -13,7 +13,7 @@ use engine::{
     observed::Proof,
     step::ServerStep,
     timeouts::Timeouts,
-    wishes::Wishes,
+    wishes::{Accounts, Wishes},
 };
 use futures::FutureExt;
 use postgres::Verifier;
@@ -94,13 +94,13 @@ pub enum Session {
 }
 
 impl Session {
-    /// Waits for a claim's lock, for a bounded time. On MongoDB the claim's logins are defined in
-    /// `auth_databases`, the published one first.
-    pub async fn lock(self, key: i64, auth_databases: Vec<String>) -> Result<Locked, Error> {
+    /// Waits for a claim's lock, for a bounded time. On MongoDB `accounts` says how
+    /// the claim's logins are defined.
+    pub async fn lock(self, key: i64, accounts: Accounts) -> Result<Locked, Error> {
         Ok(match self {
             Self::Postgres(session) => Locked::Postgres(session.lock(key).await?),
             Self::Mongo(session) => {
-                let session = session.with_logins_in(auth_databases);
+                let session = session.for_accounts(accounts);
                 Locked::Mongo(session.lock(key).boxed().await?)
             }
         })

@@ -6,7 +6,7 @@ mod of_claim;
 use std::{collections::BTreeMap, time::Duration};
 
 pub use self::{
-    access::{Access, RoleWish},
+    access::{Access, Accounts, RoleWish},
     of_claim::{Error, deletes},
 };
 use crate::{

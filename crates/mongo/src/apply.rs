@@ -62,7 +62,7 @@ impl Locked {
             let other = "another controller set this password".to_owned();
             return Err(Kind::Changed(other));
         }
-        let command = users::set_password(login, password, mark);
+        let command = users::set_password(login, password, mark, self.mechanisms());
         // Where the login is published comes first: there its mark is looked at.
         for database in self.logins_in().to_vec() {
             self.insist(&database, &command, deadline).await?;
@@ -92,13 +92,17 @@ impl Locked {
         match step {
             ServerStep::CreateLogin { login, mark, .. } => {
                 let database = self.published_in().to_owned();
-                self.define(&database, users::create(login, mark)?).await
+                let command = users::create(login, mark, self.mechanisms())?;
+                self.define(&database, command).await
             }
             ServerStep::CreateCopy {
                 login,
                 database,
                 mark,
-            } => self.define(database, users::create(login, mark)?).await,
+            } => {
+                let command = users::create(login, mark, self.mechanisms())?;
+                self.define(database, command).await
+            }
             ServerStep::GrantRoles { login, roles } => {
                 self.logins(users::grant(login, roles)).await
             }
@@ -114,7 +118,8 @@ impl Locked {
             }
             ServerStep::Retire { login } => {
                 let mark = role_of(login).and_then(Role::mark);
-                self.logins(users::close(login, mark.as_ref())?).await
+                let command = users::close(login, mark.as_ref(), self.mechanisms())?;
+                self.logins(command).await
             }
             ServerStep::Terminate { login } => self.terminate(login, role_of(login)).await,
             ServerStep::DropLogin { login, .. } => {
@@ -184,7 +189,8 @@ impl Locked {
         for database in self.logins_in().to_vec() {
             self.drop_login(login, &database).await?;
         }
-        self.logins(users::create(login, &mark)?).await?;
+        let command = users::create(login, &mark, self.mechanisms())?;
+        self.logins(command).await?;
         let roles = found.into_iter().flat_map(|role| &role.member_of);
         let roles: Vec<_> = roles.filter_map(|text| DatabaseRole::parse(text)).collect();
         if roles.is_empty() {

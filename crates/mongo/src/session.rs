@@ -7,6 +7,7 @@ use engine::{
     address::Address,
     dsn::{Dsn, LOGINS_DATABASE},
     timeouts::Timeouts,
+    wishes::Accounts,
 };
 use mongodb::{
     bson::{Document, doc},
@@ -30,7 +31,7 @@ pub struct Session {
     address: Address,
     admin: Admin,
     members: Members,
-    logins_in: Vec<String>,
+    accounts: Accounts,
     timeouts: Timeouts,
     rack: Arc<Rack>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -68,30 +69,31 @@ impl Session {
             address: dsn.address.clone(),
             admin: Admin { name, is_root },
             members,
-            logins_in: vec![LOGINS_DATABASE.to_owned()],
+            accounts: Accounts::default(),
             timeouts,
             rack,
             _permit: None,
         })
     }
 
-    /// For a claim whose logins are defined in these databases, the same in each, the published
-    /// one first.
+    /// For a claim whose logins are defined like this.
     #[must_use]
-    pub fn with_logins_in(self, databases: Vec<String>) -> Self {
-        Self {
-            logins_in: databases,
-            ..self
-        }
+    pub fn for_accounts(self, accounts: Accounts) -> Self {
+        Self { accounts, ..self }
     }
 
     pub(crate) fn logins_in(&self) -> &[String] {
-        &self.logins_in
+        &self.accounts.databases
+    }
+
+    pub(crate) fn mechanisms(&self) -> &[String] {
+        &self.accounts.mechanisms
     }
 
     /// Where the logins are that connection strings name.
     pub(crate) fn published_in(&self) -> &str {
-        self.logins_in
+        self.accounts
+            .databases
             .first()
             .map_or(LOGINS_DATABASE, String::as_str)
     }

@@ -16,38 +16,44 @@ use crate::{
     mark::{State, custom_data},
 };
 
-/// Without a list the server makes verifiers for SHA-1 too, whenever it is given a password.
-const MECHANISMS: [&str; 1] = ["SCRAM-SHA-256"];
-
 /// A login that nobody can use yet: with a password that nobody knows, and no role.
-pub(crate) fn create(login: &Login, mark: &Mark) -> Result<Document, Kind> {
+pub(crate) fn create(login: &Login, mark: &Mark, mechanisms: &[String]) -> Result<Document, Kind> {
     let password = forgotten()?;
     Ok(doc! {
         "createUser": login.as_str(),
         "pwd": password.expose_secret(),
         "roles": [],
-        "mechanisms": MECHANISMS.as_slice(),
+        "mechanisms": mechanisms,
         "customData": custom_data(login, mark, State::Closed),
     })
 }
 
 /// Password and mark in one command, so that neither is there without the other.
-pub(crate) fn set_password(login: &Login, password: &SecretString, mark: &Mark) -> Document {
+pub(crate) fn set_password(
+    login: &Login,
+    password: &SecretString,
+    mark: &Mark,
+    mechanisms: &[String],
+) -> Document {
     doc! {
         "updateUser": login.as_str(),
         "pwd": password.expose_secret(),
-        "mechanisms": MECHANISMS.as_slice(),
+        "mechanisms": mechanisms,
         "customData": custom_data(login, mark, State::Usable),
     }
 }
 
 /// Shuts a login: connections that are open stay.
-pub(crate) fn close(login: &Login, mark: Option<&Mark>) -> Result<Document, Kind> {
+pub(crate) fn close(
+    login: &Login,
+    mark: Option<&Mark>,
+    mechanisms: &[String],
+) -> Result<Document, Kind> {
     let password = forgotten()?;
     let mut command = doc! {
         "updateUser": login.as_str(),
         "pwd": password.expose_secret(),
-        "mechanisms": MECHANISMS.as_slice(),
+        "mechanisms": mechanisms,
     };
     if let Some(mark) = mark {
         command.insert("customData", custom_data(login, mark, State::Closed));

@@ -125,6 +125,13 @@ pub struct DatabaseClaimSpec {
     #[schemars(schema_with = "auth_database")]
     pub auth_database: Option<String>,
 
+    /// MongoDB: by which mechanisms the logins prove themselves. Unset means `SCRAM-SHA-256`;
+    /// `SCRAM-SHA-1` is for servers and clients that know no better. A change counts from the next
+    /// rotation on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "auth_mechanisms")]
+    pub auth_mechanisms: Option<Vec<String>>,
+
     /// Engine version of a database that a provider makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub db_version: Option<String>,
@@ -337,6 +344,11 @@ fn backup_policy(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 
 fn auth_database(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     words(&["Dedicated", PER_DATABASE])
+}
+
+fn auth_mechanisms(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let items = words(&["SCRAM-SHA-256", "SCRAM-SHA-1"]);
+    schemars::json_schema!({ "type": "array", "minItems": 1, "maxItems": 2, "items": items })
 }
 
 fn reclaim_policy(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -52,11 +52,8 @@ pub(super) async fn apply(
         database: &database,
         access,
     };
-    let (key, auth_databases) = (
-        inputs.wishes.claim.lock_key(),
-        access.auth_databases(&database),
-    );
-    let mut session = session.lock(key, auth_databases).await?;
+    let (key, accounts) = (inputs.wishes.claim.lock_key(), access.accounts(&database));
+    let mut session = session.lock(key, accounts).await?;
     let mut pass = Pass {
         claim,
         scope,

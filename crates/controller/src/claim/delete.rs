@@ -170,9 +170,9 @@ async fn drop_everything(
     let session = context.engines.acquire(&admin).await?;
     let mut wishes = inputs.wishes.clone();
     wishes.role = role.clone();
-    let auth_databases = wishes.access.auth_databases(&database);
+    let accounts = wishes.access.accounts(&database);
     let key = wishes.claim.lock_key();
-    let mut session = session.lock(key, auth_databases).await?;
+    let mut session = session.lock(key, accounts).await?;
     let catalog = session.observe(&wishes.question(&database)).await?;
     let steps = farewell(&wishes, &database, &catalog);
     session.apply(&steps, &catalog).await?;

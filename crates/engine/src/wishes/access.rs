@@ -14,8 +14,27 @@ pub struct Access {
     pub roles: Vec<RoleWish>,
     /// Whether each of the databases logs the claim in itself, instead of one apart from them all.
     pub is_per_database: bool,
+    /// By which the logins prove themselves; empty means [`DEFAULT_MECHANISM`].
+    pub mechanisms: Vec<String>,
     /// Where the logins were defined when status was written; empty for the one apart.
     pub recorded: Vec<String>,
+}
+
+/// Where and how a claim's logins are defined, with one password and the same roles everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accounts {
+    /// The first is the one that the connection strings name.
+    pub databases: Vec<String>,
+    pub mechanisms: Vec<String>,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            databases: vec![LOGINS_DATABASE.to_owned()],
+            mechanisms: vec![DEFAULT_MECHANISM.to_owned()],
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +46,9 @@ pub struct RoleWish {
 
 /// Reads and writes all but system collections, and makes indexes (manual, "Built-In Roles").
 const DEFAULT_ROLE: &str = "readWrite";
+
+/// Without a list the server makes verifiers for SHA-1 too, whenever it is given a password.
+const DEFAULT_MECHANISM: &str = "SCRAM-SHA-256";
 
 impl Access {
     /// All databases of the claim, each once, `first` first.
@@ -40,8 +62,18 @@ impl Access {
         all
     }
 
-    /// The databases in which the logins are defined, with one password and the same roles in each.
-    /// The first is the one that the connection strings name.
+    pub fn accounts(&self, first: &DatabaseName) -> Accounts {
+        let mut accounts = Accounts {
+            databases: self.auth_databases(first),
+            ..Accounts::default()
+        };
+        if !self.mechanisms.is_empty() {
+            accounts.mechanisms.clone_from(&self.mechanisms);
+        }
+        accounts
+    }
+
+    /// The databases in which the logins are defined, the published one first.
     pub fn auth_databases(&self, first: &DatabaseName) -> Vec<String> {
         if !self.is_per_database {
             return vec![LOGINS_DATABASE.to_owned()];

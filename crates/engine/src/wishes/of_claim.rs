@@ -68,6 +68,7 @@ fn access(claim: &DatabaseClaim) -> Result<Access, Error> {
             })
             .collect::<Result<_, Error>>()?,
         is_per_database: spec.auth_database.as_deref() == Some(PER_DATABASE),
+        mechanisms: spec.auth_mechanisms.clone().unwrap_or_default(),
         recorded: recorded(claim),
     })
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use engine::{ErrorClass, step::ServerStep};
 use mongo::Kind;
 use mongodb::bson::doc;
-use testkit::mongod::{Shape, run};
+use testkit::mongod::{Options, Servers, Shape, run};
 use testkit::wait::wait_for;
 
 use crate::stage::{Claim, Stage, everywhere, name, password, roles};
@@ -319,6 +319,47 @@ async fn no_password_is_told() -> Result<()> {
         let secret = secrecy::ExposeSecret::expose_secret(secret);
         assert!(!log.contains(secret));
         assert!(!format!("{err} {err:?}").contains(secret));
+    }
+    Ok(())
+}
+
+/// Check B 18: as the server takes it, and with which mechanism a driver gets in.
+#[tokio::test]
+async fn logins_prove_themselves_by_the_mechanisms_that_the_claim_lists() -> Result<()> {
+    for (enabled, listed, works) in [
+        ("SCRAM-SHA-1", vec!["SCRAM-SHA-1"], &["SCRAM-SHA-1"][..]),
+        ("SCRAM-SHA-256", vec![], &["SCRAM-SHA-256"]),
+        (
+            "SCRAM-SHA-1,SCRAM-SHA-256",
+            vec!["SCRAM-SHA-256", "SCRAM-SHA-1"],
+            &["SCRAM-SHA-256", "SCRAM-SHA-1"],
+        ),
+        ("SCRAM-SHA-1,SCRAM-SHA-256", vec![], &["SCRAM-SHA-256"]),
+    ] {
+        let parameter = format!("authenticationMechanisms={enabled}");
+        let options = Options {
+            parameters: &[&parameter],
+            ..Options::default()
+        };
+        let servers = Servers::start_with(Shape::Standalone, &options).await?;
+        let stage = Stage::of(servers).await?;
+        let mut claim = Claim::new("clerk");
+        claim.wishes.access.mechanisms = listed.iter().map(ToString::to_string).collect();
+        let login = claim.logins().a;
+        let mut session = stage.locked(&claim).await?;
+        claim.provision(&mut session).await?;
+        let secret = claim.set(&stage, &mut session, &login).await?;
+        for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-1"] {
+            let mut dsn = stage.dsn(&login, &secret);
+            let pair = ("authMechanism".to_owned(), mechanism.to_owned());
+            dsn.address.parameters.push(pair);
+            let outcome = mongo::log_in(&dsn, stage.admins.timeouts()).await;
+            assert_eq!(
+                outcome.is_ok(),
+                works.contains(&mechanism),
+                "{enabled}: {outcome:?}"
+            );
+        }
     }
     Ok(())
 }

@@ -79,7 +79,10 @@ impl Stage {
     }
 
     pub(crate) async fn locked(&self, claim: &Claim) -> Result<Locked> {
-        let session = self.session().await?.with_logins_in(claim.auth_databases());
+        let session = self
+            .session()
+            .await?
+            .for_accounts(claim.wishes.access.accounts(&name("orders")));
         Ok(session.lock(claim.key()).await?)
     }
 
@@ -276,10 +279,6 @@ impl Claim {
 
     pub(crate) fn key(&self) -> i64 {
         self.wishes.claim.lock_key()
-    }
-
-    pub(crate) fn auth_databases(&self) -> Vec<String> {
-        self.wishes.access.auth_databases(&name("orders"))
     }
 
     pub(crate) fn question(&self) -> Question {
