@@ -174,3 +174,32 @@ async fn the_largest_that_a_server_takes_passes_and_no_byte_more() -> Result<()>
     assert_eq!(seen, 10_000);
     Ok(())
 }
+
+/// Check A 18: nobody would tell of one that is lost.
+#[tokio::test]
+async fn unacknowledged_writes_are_stored_through_a_change_of_login() -> Result<()> {
+    const WRITES: i32 = 600;
+    let stage = Stage::start(Shape::Set(1)).await?;
+    stage.create("clerk_b", "second").await?;
+    let mut raw = Raw::open(stage.proxy.port()).await?;
+    for number in 0..WRITES {
+        if number == WRITES / 3 {
+            stage.publish("clerk_b", "second")?;
+            wait_for("the next login", async || {
+                Ok((stage.metric("mongo_proxy_generation")? > 1.5).then_some(()))
+            })
+            .await?;
+            stage.drop_login("clerk_a").await?;
+        }
+        let insert = doc! {
+            "insert": "told", "documents": [{ "_id": number }], "writeConcern": { "w": 0 },
+            "$db": DATABASE,
+        };
+        raw.send(MORE_TO_COME, &insert).await?;
+    }
+    // Answered after all that were sent before it on the same connection.
+    raw.call(&doc! { "ping": 1, "$db": "admin" }).await?;
+    let told = stage.root.database(DATABASE).collection::<Document>("told");
+    assert_eq!(told.count_documents(doc! {}).await?, u64::try_from(WRITES)?);
+    Ok(())
+}

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::stage::{DATABASE, Stage};
 
-/// Enough batches for a cursor to outlive a rotation.
-const DOCUMENTS: i32 = 40;
+/// Enough for a hundred batches, in which a cursor outlives a rotation.
+const DOCUMENTS: i32 = 202;
 
 #[derive(Default)]
 struct State {
@@ -198,6 +198,13 @@ fn cursor(client: Client) -> Work<'static> {
             tokio::task::yield_now().await;
         }
         ensure!(count == DOCUMENTS, "{count} documents");
+        let stages = [
+            doc! { "$match": { "n": { "$gte": 0 } } },
+            doc! { "$count": "count" },
+        ];
+        let mut counted = orders.aggregate(stages).await?;
+        let counted = counted.try_next().await?.context("no count")?;
+        ensure!(counted.get_i32("count")? == DOCUMENTS, "{counted}");
         Ok(())
     }
     .boxed()

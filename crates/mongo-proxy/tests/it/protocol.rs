@@ -74,6 +74,8 @@ async fn bad_frames_end_only_their_own_connection() -> Result<()> {
         frame(0x7fff_ffff, 2013, &[0; 8]),
         frame(15, 2013, &[]),
         frame(20, 2002, &[0; 4]),
+        // Compressed, though nobody was offered that.
+        frame(29, 2012, &[221, 7, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0]),
         frame(20, 2013, &[0; 4]),
         frame(26, 2013, &[0, 0, 0, 0, 9, 5, 0, 0, 0, 0]),
         frame(26, 2013, &[0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f, 0]),

@@ -8,6 +8,9 @@ use testkit::wait::wait_for;
 use crate::load::Load;
 use crate::stage::{DATABASE, Stage};
 
+/// As often as other drivers go through it.
+const ROTATIONS: usize = 50;
+
 /// Operations of each kind between two steps.
 const MEANWHILE: u64 = 3;
 
@@ -40,7 +43,7 @@ async fn alternating_logins_fail_nothing() -> Result<()> {
     let stage = Stage::start(Shape::Set(1)).await?;
     stage.create("clerk_b", "none").await?;
     let load = Load::start(&stage).await?;
-    for round in 0..4 {
+    for round in 0..ROTATIONS {
         let login = if round % 2 == 0 { "clerk_b" } else { "clerk_a" };
         let password = format!("alternating-{round}");
         stage.set_password(login, &password).await?;
