@@ -13,6 +13,9 @@ pub(crate) const DATABASES: [&str; 9] = [
     "orders", "image", "profiles", "d1", "d2", "d3", "d4", "d5", "d6",
 ];
 
+/// One more, for the claim that has two.
+pub(crate) const SECOND: &str = "second";
+
 const ADMIN: &str = "controller";
 const PASSWORD: &str = "of-the-controller";
 
@@ -25,7 +28,8 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) async fn start(shape: Shape) -> Result<Self> {
-        Self::with(shape, &DATABASES).await
+        let all: Vec<_> = DATABASES.into_iter().chain([SECOND]).collect();
+        Self::with(shape, &all).await
     }
 
     /// One on which claims may use these databases.

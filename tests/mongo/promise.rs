@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use engine::rotation::Step;
 use mongodb::bson::doc;
 use serde_json::json;
 use strum::IntoEnumIterator;
 use testkit::env;
-use testkit::mongod::{Shape, run};
+use testkit::mongod::{Shape, allow_logins_in, log_in, run};
 
-use super::place::{DATABASES, Place, made};
+use super::place::{DATABASES, Place, SECOND, made};
 use crate::promise::turnover::{Pace, Subject, Turnover};
 use crate::promise::{Fault, Faulty};
 use crate::support::{Stage, merge};
@@ -24,22 +24,43 @@ const ELECTIONS: usize = 3;
 /// shorter one would see few rotations.
 const LIFE: Duration = Duration::from_secs(20);
 
-/// A claim on each database, one of which retires its previous login soon.
-async fn subjects(stage: &Stage, server: &str) -> Result<Vec<Subject>> {
+/// The claim whose databases each log it in.
+const COPIED: &str = "shop-1";
+
+/// A claim on each database, one of which retires its previous login soon, and one of which has
+/// its logins in two databases.
+async fn subjects(stage: &Stage, mongod: &Place, stem: &str) -> Result<Vec<Subject>> {
+    let server = mongod.register(stage, stem).await?;
+    let copied = [DATABASES[1], SECOND];
+    allow_logins_in(&mongod.root, &copied).await?;
     let mut subjects = Vec::new();
     for (number, database) in DATABASES.iter().enumerate() {
-        let (rotation, pace) = match number {
-            0 => (json!({ "overlap": "1s" }), Pace::AfterRetirement),
+        let (more, pace) = match number {
+            0 => (
+                json!({ "rotation": { "overlap": "1s" } }),
+                Pace::AfterRetirement,
+            ),
+            1 => (
+                json!({ "databases": [SECOND], "authDatabase": "PerDatabase" }),
+                Pace::WithoutPause,
+            ),
             _ => (json!({}), Pace::WithoutPause),
         };
         let name = format!("shop-{number}");
         let role = format!("clerk_{number}");
-        let mut spec = made(&role, database, server);
-        merge(&mut spec, json!({ "rotation": rotation }));
+        let mut spec = made(&role, database, &server);
+        merge(&mut spec, more);
         stage.claim(&name, spec).await?;
         subjects.push(Subject { name, role, pace });
     }
     Ok(subjects)
+}
+
+/// What is published logs in where its second copy is, too.
+async fn copy_logs_in(stage: &Stage) -> Result<()> {
+    let secret = stage.secret(COPIED).await?;
+    let uri = secret.get(&format!("uri.{SECOND}")).context("no URI")?;
+    log_in(&uri.as_str().into()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,8 +69,7 @@ async fn row_18_the_published_uri_authenticates_through_a_kill_at_every_step() -
         let stage = Stage::of(env);
         let mut controller = Faulty::start(env, Fault::Kill).await?;
         let mongod = Place::start(Shape::Set(1)).await?;
-        let server = mongod.register(&stage, "promise").await?;
-        let subjects = subjects(&stage, &server).await?;
+        let subjects = subjects(&stage, &mongod, "promise").await?;
         let turnover = Turnover::start(&stage, subjects);
         for step in Step::iter() {
             controller.strike_at(step)?;
@@ -57,6 +77,7 @@ async fn row_18_the_published_uri_authenticates_through_a_kill_at_every_step() -
         }
         let at_random = controller.die_at_random(&turnover, ROTATIONS, LIFE).await?;
         let tally = turnover.settle().await?;
+        copy_logs_in(&stage).await?;
         let steps = Step::iter().count();
         tally.check(&format!(
             "MongoDB: a kill at each of {steps} steps and {at_random} at random"
@@ -109,8 +130,8 @@ async fn elections_in_the_middle_of_rotations_break_no_login() -> Result<()> {
         let stage = Stage::of(env);
         let _controller = env.controller("").await?;
         let mongod = Place::start(Shape::Set(3)).await?;
-        let server = mongod.register(&stage, "elections").await?;
-        let turnover = Turnover::start(&stage, subjects(&stage, &server).await?);
+        let subjects = subjects(&stage, &mongod, "elections").await?;
+        let turnover = Turnover::start(&stage, subjects);
         for _ in 0..ELECTIONS {
             turnover.more(10).await?;
             let down = doc! { "replSetStepDown": 5, "secondaryCatchUpPeriodSecs": 4 };
@@ -118,6 +139,7 @@ async fn elections_in_the_middle_of_rotations_break_no_login() -> Result<()> {
         }
         turnover.more(10).await?;
         let tally = turnover.settle().await?;
+        copy_logs_in(&stage).await?;
         tally.check(&format!("MongoDB: {ELECTIONS} elections in a set of three"));
         Ok(())
     })
