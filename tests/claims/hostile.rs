@@ -349,6 +349,16 @@ async fn row_32_no_claim_becomes_superuser_by_asking() -> Result<()> {
                 "{name}"
             );
         }
+        // What is MongoDB's does nothing here, and is said to.
+        let others = json!({
+            "databases": ["a"], "databaseRoles": [{ "role": "read" }],
+            "authDatabase": "PerDatabase", "authMechanisms": ["SCRAM-SHA-1"],
+        });
+        weak(env, &stage, ("documents", json!({})), others).await?;
+        let claim = stage.ready("documents").await?;
+        let ignored = condition_of(&claim, Type::FieldsIgnored).context("a word about them")?;
+        let all = "databases, databaseRoles, authDatabase, authMechanisms: only on MongoDB";
+        assert_eq!(ignored.message, all);
         // Null is the same as false, and crashes nobody.
         let null = json!({ "enableSuperUser": null, "enableReplicationRole": null });
         weak(env, &stage, ("null", json!({})), null).await?;

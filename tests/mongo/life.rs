@@ -1,6 +1,6 @@
 //! A claim's whole life, alone and in a replica set, under an admin of the least role.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use api::conditions::Type;
 use api::names::secret_key as key;
 use futures::future::try_join_all;
@@ -12,7 +12,7 @@ use testkit::prober::Prober;
 use testkit::{TestEnv, env};
 
 use super::place::{Place, made, write};
-use crate::support::{Stage, Texts, existing_uri, uri};
+use crate::support::{Stage, Texts, condition_of, existing_uri, uri};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_2_a_claim_lives_and_ends_on_mongodb() -> Result<()> {
@@ -126,10 +126,14 @@ async fn row_6_a_claim_adopts_a_mongodb_that_it_names() -> Result<()> {
         let root = &place.root;
         write(root, "orders").await?;
         let mut spec = existing_uri("clerk", &place.source("orders"));
-        let wish = json!({ "type": "mongodb", "databaseRoles": [{ "role": "read" }] });
+        let wish = json!({
+            "type": "mongodb", "databaseRoles": [{ "role": "read" }], "extensions": ["citext"],
+        });
         crate::support::merge(&mut spec, wish);
         stage.claim("shop", spec).await?;
-        stage.ready("shop").await?;
+        let claim = stage.ready("shop").await?;
+        let ignored = condition_of(&claim, Type::FieldsIgnored).context("a word about it")?;
+        ensure!(ignored.message.contains("extensions: only on PostgreSQL"));
         let published = uri(&stage.secret("shop").await?);
         let client = client_of(&published).await?;
         let receipts = client

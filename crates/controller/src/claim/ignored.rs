@@ -1,7 +1,7 @@
 //! Fields that a claim sets and that have no effect where it lives, so that nobody waits for them.
 
-use api::claim::DatabaseClaim;
-use engine::{names::DatabaseName, place::Place, wishes::Mode};
+use api::claim::{DatabaseClaim, DatabaseClaimSpec};
+use engine::{address::Engine, names::DatabaseName, place::Place, wishes::Mode};
 
 use super::inputs::Inputs;
 
@@ -55,6 +55,7 @@ pub(super) fn ignored_fields(
             names.join(", ")
         ));
     }
+    sentences.extend(of_another_engine(spec, inputs.wishes.engine));
     if inputs.choice.ignores_source {
         sentences.push("sourceDataFrom: the claim runs on a database of its own".to_owned());
     }
@@ -76,4 +77,33 @@ pub(super) fn ignored_fields(
         sentences.push("enableReplicationRole: the server's policy does not allow it".to_owned());
     }
     (!sentences.is_empty()).then(|| sentences.join("; "))
+}
+
+fn of_another_engine(spec: &DatabaseClaimSpec, engine: Engine) -> Option<String> {
+    let (other, fields) = match engine {
+        Engine::Postgres => (
+            "MongoDB",
+            vec![
+                ("databases", spec.databases.is_some()),
+                ("databaseRoles", spec.database_roles.is_some()),
+                ("authDatabase", spec.auth_database.is_some()),
+                ("authMechanisms", spec.auth_mechanisms.is_some()),
+            ],
+        ),
+        Engine::Mongo => (
+            "PostgreSQL",
+            vec![
+                ("extensions", spec.extensions.is_some()),
+                (
+                    "enableReplicationRole",
+                    spec.enable_replication_role == Some(true),
+                ),
+            ],
+        ),
+    };
+    let fields = fields
+        .into_iter()
+        .filter_map(|(name, is_set)| is_set.then_some(name));
+    let names = fields.collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| format!("{names}: only on {other}"))
 }
