@@ -4,6 +4,7 @@ mod abcdesktop;
 mod black_hole;
 mod documented;
 mod life;
+mod majority;
 pub(crate) mod place;
 mod promise;
 mod refused;

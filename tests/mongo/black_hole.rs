@@ -1,12 +1,13 @@
 //! A MongoDB that accepts and never answers beside one that works.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use api::conditions::Type;
 use serde_json::json;
 use testkit::env;
-use testkit::fault_proxy::FaultProxy;
+use testkit::fault_proxy::{Fault, FaultProxy};
 use testkit::mongod::Shape;
 
 use super::place::{DATABASES, Place, made};
@@ -36,11 +37,12 @@ async fn row_81_a_black_holed_mongodb_delays_no_claim_of_a_good_one() -> Result<
         let controller = env.controller("").await?;
         let (alone, beside) = (Place::start(Shape::Set(1)), Place::start(Shape::Set(1)));
         let (alone, beside) = tokio::try_join!(alone, beside)?;
-        let hole = FaultProxy::black_hole().await?;
+        let lost = Place::start(Shape::Standalone).await?;
+        let port = lost.servers.ports().next().context("no server")?;
+        let hole = FaultProxy::start((Ipv4Addr::LOCALHOST, port)).await?;
+        hole.set(Fault::BlackHole);
         let spec = json!({ "engine": "mongodb", "host": "127.0.0.1", "port": hole.port() });
-        let bad = stage
-            .server_of("bad", ("controller", "unknown"), spec)
-            .await?;
+        let bad = stage.server_of("bad", lost.admin(), spec).await?;
         let alone = alone.register(&stage, "alone").await?;
         let beside = beside.register(&stage, "beside").await?;
 
@@ -68,6 +70,9 @@ async fn row_81_a_black_holed_mongodb_delays_no_claim_of_a_good_one() -> Result<
             note.contains(&format!("127.0.0.1:{}", hole.port())),
             "{note}"
         );
+        // It answers again: all of them are served, by the same process.
+        hole.set(Fault::None);
+        all_ready(&stage, "lost").await?;
         assert!(controller.process().is_running());
         Ok(())
     })

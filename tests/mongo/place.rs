@@ -50,6 +50,11 @@ impl Place {
         })
     }
 
+    /// Login and password of the admin.
+    pub(crate) fn admin(&self) -> (&str, &str) {
+        (ADMIN, &self.password)
+    }
+
     /// Makes it a DatabaseServer that admits the stage's namespace. Returns its name.
     pub(crate) async fn register(&self, stage: &Stage, stem: &str) -> Result<String> {
         let mut ports = self.servers.ports();
@@ -62,7 +67,7 @@ impl Place {
         let spec = json!({
             "engine": "mongodb", "host": "127.0.0.1", "port": first, "mongodb": mongodb,
         });
-        stage.server_of(stem, (ADMIN, &self.password), spec).await
+        stage.server_of(stem, self.admin(), spec).await
     }
 
     /// The admin's URI, for claims that name the server themselves.

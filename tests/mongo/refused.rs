@@ -142,6 +142,12 @@ fn by_source(place: &Place) -> Vec<Case> {
             "127.0.0.1",
         ),
         case(
+            "preference",
+            source(&format!("{right}&readPreference=nearby")),
+            "InvalidSpec",
+            "connection string",
+        ),
+        case(
             "mechanism",
             source(&format!("{right}&authMechanism=NONE")),
             "InvalidSpec",

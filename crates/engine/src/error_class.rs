@@ -59,6 +59,16 @@ impl ErrorClass {
 mod tests {
     use super::*;
 
+    /// Check B 10 of MongoDB: a role that is missing is asked for less than five times a minute.
+    #[test]
+    fn what_only_people_can_mend_is_asked_seldom() {
+        for attempt in 1..100 {
+            let pause = ErrorClass::Blocked.retry_after(attempt);
+            assert!(pause >= Some(Duration::from_secs(15)));
+        }
+        assert_eq!(ErrorClass::InvalidSpec.retry_after(1), None);
+    }
+
     #[test]
     fn a_wrong_object_waits_for_a_change_and_nothing_else_waits_for_ever() {
         assert_eq!(ErrorClass::InvalidSpec.retry_after(1), None);

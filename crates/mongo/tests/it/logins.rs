@@ -139,7 +139,7 @@ async fn restore(
 
 /// Check B 10.
 #[tokio::test]
-async fn a_role_that_does_not_exist_is_said_and_not_asked_for_often() -> Result<()> {
+async fn a_role_that_does_not_exist_is_said() -> Result<()> {
     let stage = Stage::new(Shape::Standalone).await?;
     let claim = Claim::new("clerk").with_role("auditor", "orders");
     let mut session = stage.locked(&claim).await?;
@@ -174,7 +174,6 @@ async fn a_given_password_of_any_characters_logs_in_through_the_uri() -> Result<
     .await
 }
 
-/// Check B 16, and what a claim may not have.
 #[tokio::test]
 async fn a_database_of_somebody_else_is_refused_and_a_reserved_one_is_not() -> Result<()> {
     let stage = Stage::new(Shape::Standalone).await?;
@@ -247,7 +246,7 @@ async fn connections_of_a_login_are_seen_on_every_member_until_they_close() -> R
     .await
 }
 
-/// Section 1.7: what stands in `admin` and without our mark is not touched by anything here.
+/// Check B 16, and section 1.7: what stands in `admin` and without our mark is not touched by anything here.
 #[tokio::test]
 async fn an_end_removes_what_is_the_claims_and_nothing_else() -> Result<()> {
     everywhere(async |stage| {
