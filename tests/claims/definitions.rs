@@ -147,7 +147,7 @@ const WRONG: [(&str, &str, &str); 25] = [
 ];
 
 /// What is merged over a sound spec, the forbidden change after it, and its sentence.
-const WRONG_CHANGES: [(&str, &str, &str, &str); 4] = [
+const WRONG_CHANGES: [(&str, &str, &str, &str); 6] = [
     (
         CLAIMS,
         r#"{"maxStorageGB": 50}"#,
@@ -165,6 +165,18 @@ const WRONG_CHANGES: [(&str, &str, &str, &str); 4] = [
         r#"{"minStorageGB": 20}"#,
         r#"{"minStorageGB": 10}"#,
         "minStorageGB can't be made smaller",
+    ),
+    (
+        CLAIMS,
+        "{}",
+        r#"{"authDatabase": "PerDatabase"}"#,
+        "authDatabase can't be changed",
+    ),
+    (
+        CLAIMS,
+        r#"{"authDatabase": "PerDatabase"}"#,
+        r#"{"authDatabase": null}"#,
+        "authDatabase can't be changed",
     ),
     (
         SERVERS,
