@@ -78,19 +78,19 @@ fn by_right() -> Vec<Case> {
         ),
         (
             "others-too",
-            json!({ "databases": ["profiles"] }),
+            json!({ "databaseName": "d1", "databases": ["profiles"] }),
             blocked,
             "belongs to claim",
         ),
         (
             "namesake",
-            json!({ "userName": "stranger" }),
+            json!({ "databaseName": "d2", "userName": "stranger" }),
             blocked,
             "stranger_a exists",
         ),
         (
             "their-login",
-            json!({ "userName": "first" }),
+            json!({ "databaseName": "d3", "userName": "first" }),
             blocked,
             "belongs to claim",
         ),

@@ -15,6 +15,10 @@ use crate::support::{Stage, log_in};
 /// A rotation that does not come is asked for again: its controller may be dead or frozen.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The same where the controller lives: on a busy machine a rotation takes longer than a second,
+/// and each new question would begin another one.
+const LONG_PATIENCE: Duration = Duration::from_secs(30);
+
 /// An overlap of one second, rounded up, and the pass that ends it.
 const RETIREMENT: Duration = Duration::from_millis(2500);
 
@@ -166,7 +170,7 @@ pub(crate) async fn generation(stage: &Stage, name: &str) -> Result<u64> {
 /// deferred it: the controller looks again at once then, not half a minute later.
 pub(crate) async fn rotate(stage: &Stage, name: &str) -> Result<()> {
     wait_for(format!("claim {name} to rotate"), async || {
-        let asked = tokio::time::timeout(PATIENCE, stage.rotate(name)).await;
+        let asked = tokio::time::timeout(LONG_PATIENCE, stage.rotate(name)).await;
         Ok(asked.ok().transpose()?.map(drop))
     })
     .await
