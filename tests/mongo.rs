@@ -8,4 +8,6 @@ mod majority;
 pub(crate) mod place;
 mod promise;
 mod refused;
+mod service;
 pub(crate) mod sidecar;
+mod tls;

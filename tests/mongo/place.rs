@@ -57,6 +57,16 @@ impl Place {
 
     /// Makes it a DatabaseServer that admits the stage's namespace. Returns its name.
     pub(crate) async fn register(&self, stage: &Stage, stem: &str) -> Result<String> {
+        self.register_with(stage, stem, json!({})).await
+    }
+
+    /// The same, with more in its spec.
+    pub(crate) async fn register_with(
+        &self,
+        stage: &Stage,
+        stem: &str,
+        more: Value,
+    ) -> Result<String> {
         let mut ports = self.servers.ports();
         let first = ports.next().context("no member")?;
         let members: Vec<_> = ports.map(|port| format!("127.0.0.1:{port}")).collect();
@@ -64,9 +74,10 @@ impl Place {
         if let Some(set) = self.servers.set_name() {
             merge(&mut mongodb, json!({ "replicaSet": set }));
         }
-        let spec = json!({
+        let mut spec = json!({
             "engine": "mongodb", "host": "127.0.0.1", "port": first, "mongodb": mongodb,
         });
+        merge(&mut spec, more);
         stage.server_of(stem, self.admin(), spec).await
     }
 

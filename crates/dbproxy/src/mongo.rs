@@ -35,10 +35,13 @@ pub(crate) async fn run(args: Args, token: CancellationToken) -> anyhow::Result<
     let (_, port) = args.listen()?;
     let registry = Registry::new();
     let metrics = Metrics::new(&registry)?;
-    let settings = Settings {
+    let mut settings = Settings {
         drain: args.drain(),
         ..Settings::new(&args.dbc, port)
     };
+    if let Some(limit) = memory_limit() {
+        settings.frame_memory = settings.frame_memory.min(limit / 2);
+    }
     let listener = probes(&args).await?;
     let shared = Shared {
         credential: args.dbc.clone(),
@@ -62,6 +65,13 @@ pub(crate) async fn run(args: Args, token: CancellationToken) -> anyhow::Result<
             anyhow::bail!("probes and metrics are no longer served")
         }
     }
+}
+
+/// What the container may take at most, in bytes, where its kernel says so in the way of version 2 of
+/// control groups.
+fn memory_limit() -> Option<usize> {
+    let text = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok()?;
+    text.trim().parse().ok()
 }
 
 /// Asks now and then whether clients are served, and ends the proxy when it is time.

@@ -1,6 +1,9 @@
 //! What a database server says about a claim's roles and database: facts only, no judgement.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crate::{
     address::Engine,
@@ -28,6 +31,8 @@ pub struct Catalog {
     /// Whether the server has the roles that clouds grant instead of attributes.
     pub has_rds_replication: bool,
     pub has_rds_superuser: bool,
+    /// MongoDB: what this server is known to lack.
+    pub unsupported: BTreeSet<Feature>,
 }
 
 impl Catalog {
@@ -53,6 +58,19 @@ impl Catalog {
             Engine::Mongo => format!("{major}.{}.{}", rest / 100, rest % 100),
         }
     }
+}
+
+/// What the services that speak MongoDB's protocol do not all offer for logins. Named as the field of
+/// the commands `createUser` and `updateUser`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::EnumIter,
+)]
+#[strum(serialize_all = "camelCase")]
+pub enum Feature {
+    /// Notes on a login: without them its mark stands in a document.
+    CustomData,
+    /// A choice of mechanisms: without it a login has the server's own.
+    Mechanisms,
 }
 
 /// What is asked of a server: at most the roles and the database of one claim.

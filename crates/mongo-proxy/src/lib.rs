@@ -7,6 +7,7 @@
 
 mod affinity;
 mod answers;
+mod budget;
 mod command;
 mod credential;
 mod hello;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::affinity::Affinity;
+use crate::budget::Budget;
 use crate::credential::{Credential, Generations, Malformed};
 use crate::hello::Role;
 use crate::metrics::Metrics;
@@ -37,6 +38,8 @@ pub struct Settings {
     /// Whether commands stay with the login that began them. Off only to show what it is for.
     pub has_affinity: bool,
     pub follow: follow::Options,
+    /// What the requests and answers under way may take together, in bytes.
+    pub frame_memory: usize,
 }
 
 /// Beside the URI in the mounted Secret, where the server's certificate is of no public authority.
@@ -53,6 +56,7 @@ impl Settings {
             drain: Duration::from_mins(5),
             has_affinity: true,
             follow: follow::Options::default(),
+            frame_memory: 256 << 20,
         }
     }
 }
@@ -80,6 +84,7 @@ pub(crate) struct Shared {
     pub(crate) generations: Generations,
     pub(crate) topology: Topology,
     pub(crate) keys: KeyCache,
+    pub(crate) budget: Budget,
     /// For salts.
     pub(crate) seed: [u8; 32],
     /// No new work.
@@ -118,6 +123,7 @@ impl Proxy {
         let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut seed);
         let shared = Arc::new(Shared {
             topology: Topology::new(port),
+            budget: Budget::new(settings.frame_memory),
             settings,
             metrics,
             generations: Generations::default(),
@@ -197,10 +203,10 @@ impl Shared {
             return Err(failure);
         };
         if let Some(member) = member {
-            return Upstream::open(member, &connector, &self.metrics).await;
+            return Upstream::open(member, &connector, &self.budget.answers, &self.metrics).await;
         }
         for host in &hosts {
-            match Upstream::open(host, &connector, &self.metrics).await {
+            match Upstream::open(host, &connector, &self.budget.answers, &self.metrics).await {
                 Ok(upstream) => {
                     self.prefer(host);
                     return Ok(upstream);

@@ -100,7 +100,7 @@ impl Relay {
     async fn serve(&mut self) -> Result<(), End> {
         loop {
             self.wait_for_request().await?;
-            let frame = Frame::read(&mut self.client).await?;
+            let frame = Frame::read(&mut self.client, &self.shared.budget.requests).await?;
             match frame.header.op_code {
                 OP_MSG => Box::pin(self.message(&frame)).await?,
                 OP_QUERY => Box::pin(self.query(&frame)).await?,

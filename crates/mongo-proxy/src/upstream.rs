@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::budget::Room;
 use crate::credential::Generation;
 use crate::metrics::{Counted, Metrics};
 use crate::wire::{self, Frame, Message, encode_message};
@@ -50,6 +51,7 @@ pub(crate) struct Upstream {
     /// Whether the driver's metadata was sent: a second time is an error.
     pub(crate) is_greeted: bool,
     stream: BufReader<Box<dyn Stream>>,
+    answers: Room,
     _counted: Counted,
 }
 
@@ -60,6 +62,7 @@ impl Upstream {
     pub(crate) async fn open(
         member: &Arc<str>,
         connector: &Connector,
+        answers: &Room,
         metrics: &Metrics,
     ) -> Result<Self, Error> {
         let failed = |err| Error::Connect(Arc::clone(member), err);
@@ -80,6 +83,7 @@ impl Upstream {
             last_answer: Instant::now(),
             is_greeted: false,
             stream: BufReader::with_capacity(16 * 1024, stream.map_err(failed)?),
+            answers: answers.clone(),
             _counted: Counted::on(&metrics.upstreams),
         })
     }
@@ -97,7 +101,7 @@ impl Upstream {
     }
 
     pub(crate) async fn receive(&mut self) -> Result<Frame, Error> {
-        let frame = Frame::read(&mut self.stream).await?;
+        let frame = Frame::read(&mut self.stream, &self.answers).await?;
         self.last_answer = Instant::now();
         Ok(frame)
     }

@@ -10,6 +10,8 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::budget::{Place, Room};
+
 pub(crate) use message::{Message, encode_message};
 pub(crate) use query::{Query, encode_reply};
 
@@ -71,6 +73,7 @@ impl Header {
 pub(crate) struct Frame {
     pub(crate) header: Header,
     pub(crate) bytes: Vec<u8>,
+    _place: Place,
 }
 
 impl Frame {
@@ -79,11 +82,15 @@ impl Frame {
         self.bytes.get(HEADER..).unwrap_or_default()
     }
 
-    /// Reads one frame. The buffer grows with what arrives, not with what was claimed.
-    pub(crate) async fn read(reader: &mut (impl AsyncRead + Unpin)) -> Result<Self, Error> {
+    /// Reads one frame when there is room for it. The buffer grows with what arrives, not with what was claimed.
+    pub(crate) async fn read(
+        reader: &mut (impl AsyncRead + Unpin),
+        room: &Room,
+    ) -> Result<Self, Error> {
         let mut head = [0; HEADER];
         reader.read_exact(&mut head).await?;
         let header = Header::parse(&head)?;
+        let place = room.take(header.length).await;
         let mut bytes = Vec::with_capacity(header.length.min(64 * 1024));
         bytes.extend_from_slice(&head);
         let rest = header.length.saturating_sub(HEADER);
@@ -91,7 +98,11 @@ impl Frame {
         if read < rest {
             return Err(Error::Short);
         }
-        Ok(Self { header, bytes })
+        Ok(Self {
+            header,
+            bytes,
+            _place: place,
+        })
     }
 }
 

@@ -4,12 +4,12 @@
 //! leave room for that.
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
+    collections::{BTreeSet, HashMap, hash_map::RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use engine::{address::Address, dsn::Dsn, timeouts::Timeouts};
+use engine::{address::Address, catalog::Feature, dsn::Dsn, timeouts::Timeouts};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
@@ -49,6 +49,7 @@ pub(crate) struct Rack {
     /// Leases of claims whose sessions were dropped with nothing under way, by key: the next
     /// session of this process takes them over instead of waiting for their end.
     leases: Mutex<HashMap<i64, String>>,
+    lacks: Mutex<BTreeSet<Feature>>,
     used: Mutex<Instant>,
 }
 
@@ -143,6 +144,7 @@ impl Rack {
             permits: Arc::new(Semaphore::new(limit)),
             client: Mutex::default(),
             leases: Mutex::default(),
+            lacks: Mutex::default(),
             used: Mutex::new(Instant::now()),
         }
     }
@@ -173,6 +175,16 @@ impl Rack {
         {
             *client = None;
         }
+    }
+
+    /// What the server is known to lack.
+    pub(crate) fn lacks(&self) -> BTreeSet<Feature> {
+        locked(&self.lacks).clone()
+    }
+
+    /// Notes that the server lacks something. `false` if that was known.
+    pub(crate) fn note_lack(&self, feature: Feature) -> bool {
+        locked(&self.lacks).insert(feature)
     }
 
     pub(crate) fn leave_lease(&self, key: i64, holder: String) {

@@ -1,6 +1,7 @@
 //! Carries out the engine's steps on a server, each under the claim's lock, each acknowledged by
 //! a majority. Judges nothing: what was observed only tells what a login's mark says.
 
+mod logins;
 mod title;
 
 use engine::{
@@ -65,7 +66,7 @@ impl Locked {
         let command = users::set_password(login, password, mark, self.mechanisms());
         // Where the login is published comes first: there its mark is looked at.
         for database in self.logins_in().to_vec() {
-            self.insist(&database, &command, deadline).await?;
+            self.insist(&database, login, &command, deadline).await?;
         }
         Ok(())
     }
@@ -73,12 +74,13 @@ impl Locked {
     async fn insist(
         &mut self,
         database: &str,
+        login: &Login,
         command: &Document,
         deadline: Instant,
     ) -> Result<(), Kind> {
         loop {
-            match self.change(database, command.clone()).await {
-                Ok(_) => return Ok(()),
+            match self.define(database, login, command).await {
+                Ok(()) => return Ok(()),
                 Err(kind) if kind.is_unsettled() && Instant::now() < deadline => {
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -93,7 +95,7 @@ impl Locked {
             ServerStep::CreateLogin { login, mark, .. } => {
                 let database = self.published_in().to_owned();
                 let command = users::create(login, mark, self.mechanisms())?;
-                self.define(&database, command).await
+                self.define(&database, login, &command).await
             }
             ServerStep::CreateCopy {
                 login,
@@ -101,17 +103,17 @@ impl Locked {
                 mark,
             } => {
                 let command = users::create(login, mark, self.mechanisms())?;
-                self.define(database, command).await
+                self.define(database, login, &command).await
             }
             ServerStep::GrantRoles { login, roles } => {
-                self.logins(users::grant(login, roles)).await
+                self.logins(login, users::grant(login, roles)).await
             }
             ServerStep::RevokeRoles { login, roles } => {
-                self.logins(users::revoke(login, roles)).await
+                self.logins(login, users::revoke(login, roles)).await
             }
             ServerStep::MarkLogin { login, mark } => {
                 let state = state(role_of(login));
-                self.logins(users::mark(login, mark, state)).await
+                self.logins(login, users::mark(login, mark, state)).await
             }
             ServerStep::OwnDatabase { database, mark, .. } => {
                 self.reserve(database, mark, catalog).await
@@ -119,7 +121,7 @@ impl Locked {
             ServerStep::Retire { login } => {
                 let mark = role_of(login).and_then(Role::mark);
                 let command = users::close(login, mark.as_ref(), self.mechanisms())?;
-                self.logins(command).await
+                self.logins(login, command).await
             }
             ServerStep::Terminate { login } => self.terminate(login, role_of(login)).await,
             ServerStep::DropLogin { login, .. } => {
@@ -141,14 +143,10 @@ impl Locked {
         }
     }
 
-    async fn define(&mut self, database: &str, command: Document) -> Result<(), Kind> {
-        self.change(database, command).await.map(drop)
-    }
-
     /// The same wherever the login is defined.
-    async fn logins(&mut self, command: Document) -> Result<(), Kind> {
+    async fn logins(&mut self, login: &Login, command: Document) -> Result<(), Kind> {
         for database in self.logins_in().to_vec() {
-            self.define(&database, command.clone()).await?;
+            self.define(&database, login, &command).await?;
         }
         Ok(())
     }
@@ -190,27 +188,13 @@ impl Locked {
             self.drop_login(login, &database).await?;
         }
         let command = users::create(login, &mark, self.mechanisms())?;
-        self.logins(command).await?;
+        self.logins(login, command).await?;
         let roles = found.into_iter().flat_map(|role| &role.member_of);
         let roles: Vec<_> = roles.filter_map(|text| DatabaseRole::parse(text)).collect();
         if roles.is_empty() {
             return Ok(());
         }
-        self.logins(users::grant(login, &roles)).await
-    }
-
-    async fn drop_login(&mut self, login: &Login, database: &str) -> Result<(), Kind> {
-        // Killing takes no write concern: what it ends is gone with the login anyway.
-        let kill = users::kill_sessions(login, database);
-        let outcome = match self.ask("admin", kill).await {
-            Ok(_) => self.define(database, users::drop_login(login)).await,
-            Err(kind) => Err(kind),
-        };
-        match outcome {
-            // It was gone already.
-            Err(Kind::LoginGone) => Ok(()),
-            outcome => outcome,
-        }
+        self.logins(login, users::grant(login, &roles)).await
     }
 
     /// First the data, then the name: who reserves it next finds nothing.

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use engine::ErrorClass;
+use engine::{ErrorClass, catalog::Feature};
 use mongodb::{
     bson::Document,
     error::{Error as DriverError, ErrorKind, WriteFailure},
 };
+use strum::IntoEnumIterator;
 
 /// A failed operation on one server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +73,13 @@ pub enum Kind {
     /// What the server will answer to this claim for ever: a value or a name that it never takes.
     #[error("the server can't do it: code {0}")]
     Impossible(i32),
+    /// What the server will answer to everybody.
+    #[error(
+        "this service refuses the command to everybody (code {0}); logins on it are made with its own tools"
+    )]
+    Unsupported(i32),
+    #[error("this service does not take {}", <&str>::from(.0))]
+    NoField(Feature),
     #[error("the driver does not take the connection string; look at its parameters")]
     Address,
     #[error("the server answers with code {0}")]
@@ -97,7 +105,9 @@ impl Kind {
             // Made by others, perhaps soon: looked at twice a minute.
             Self::NoRole => ErrorClass::Blocked,
             Self::Fenced | Self::Changed(_) | Self::LoginGone => ErrorClass::Conflict,
-            Self::Impossible(_) | Self::Address => ErrorClass::InvalidSpec,
+            Self::Impossible(_) | Self::Unsupported(_) | Self::NoField(_) | Self::Address => {
+                ErrorClass::InvalidSpec
+            }
             Self::LoggedOut | Self::Refused(_) => ErrorClass::Transient,
             Self::Answer(_) | Self::ForeignStep => ErrorClass::Bug,
         }
@@ -174,6 +184,9 @@ impl From<DriverError> for Kind {
 
 /// Codes: MongoDB's `error_codes.yml`.
 fn from_code(code: i32, message: &str) -> Kind {
+    if let Some(feature) = unknown_field(code, message) {
+        return Kind::NoField(feature);
+    }
     match code {
         18 => Kind::RefusedLogin,
         // Drivers log in again only on 391.
@@ -191,8 +204,17 @@ fn from_code(code: i32, message: &str) -> Kind {
         50 | 262 => Kind::NotReady("the command took too long".to_owned()),
         64 | 79 | 100 => Kind::Unconfirmed,
         6 | 7 | 89 | 9001 => Kind::Unreachable("the connection broke".to_owned()),
+        59 | 115 | 238 | 303 | 8000 => Kind::Unsupported(code),
         _ => Kind::Refused(code),
     }
+}
+
+/// A field of a command that the server names because it does not know it: by mongod's code, and by
+/// those of services that speak its protocol.
+fn unknown_field(code: i32, message: &str) -> Option<Feature> {
+    let is_refusal = matches!(code, 9 | 40415 | 115 | 238 | 303);
+    is_refusal.then_some(())?;
+    Feature::iter().find(|feature| message.contains(<&str>::from(feature)))
 }
 
 /// What the server says of a missing right, without the command that it then quotes.

@@ -27,6 +27,14 @@ pub(crate) fn custom_data(login: &Login, mark: &Mark, state: State) -> Document 
     data
 }
 
+/// Set in the document of a login that may not be there yet.
+pub(crate) const UNFINISHED: &str = "unfinished";
+
+/// The id of the document that is a login's mark where the server keeps no `customData`.
+pub(crate) fn place(login: &str, database: &str) -> Document {
+    doc! { "login": login, "database": database }
+}
+
 /// A mark as fields.
 pub(crate) fn document(mark: &Mark) -> Document {
     let Mark {

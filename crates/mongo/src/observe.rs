@@ -5,7 +5,7 @@ mod connections;
 use std::collections::BTreeMap;
 
 use engine::{
-    catalog::{Admin, Catalog, Database, DatabaseRole, Question, Role},
+    catalog::{Admin, Catalog, Database, DatabaseRole, Feature, Question, Role},
     dsn::LOGINS_DATABASE,
     names::{DatabaseName, Login},
 };
@@ -14,7 +14,7 @@ use mongodb::bson::{Bson, Document, doc};
 use crate::{
     error::{Error, Kind},
     lease::LOCKS,
-    mark::{self, State},
+    mark::{self, State, UNFINISHED},
     session::Session,
     users,
 };
@@ -57,6 +57,7 @@ impl Session {
             sessions: self.connections_of(logins).await?,
             has_rds_replication: false,
             has_rds_superuser: false,
+            unsupported: self.rack().lacks(),
         })
     }
 
@@ -87,14 +88,47 @@ impl Session {
         let info = users::info(names, &databases);
         let answer = self.ask(LOGINS_DATABASE, info).await?;
         let users = answer.get_array("users").ok().into_iter().flatten();
-        for user in users.filter_map(Bson::as_document) {
-            if let (Ok(database), Some((name, role))) = (user.get_str("db"), login(user)) {
-                all.entry(database.to_owned())
-                    .or_default()
-                    .insert(name, role);
-            }
+        let users: Vec<_> = users.filter_map(Bson::as_document).collect();
+        let beside = self.marks_beside(&users).await?;
+        for user in users {
+            let (Ok(name), Ok(database)) = (user.get_str("user"), user.get_str("db")) else {
+                continue;
+            };
+            let place = mark::place(name, database);
+            let all = all.entry(database.to_owned()).or_default();
+            all.insert(name.to_owned(), login(user, beside.get(&place.to_string())));
         }
         Ok(all)
+    }
+
+    /// The marks of logins that carry none themselves, by their places. They are there only on a
+    /// service that keeps no `customData`.
+    async fn marks_beside(&self, users: &[&Document]) -> Result<BTreeMap<String, Document>, Kind> {
+        let is_bare = |user: &&&Document| user.get_document("customData").is_err();
+        let places: Vec<_> = users
+            .iter()
+            .filter(is_bare)
+            .filter_map(|user| {
+                Some(mark::place(
+                    user.get_str("user").ok()?,
+                    user.get_str("db").ok()?,
+                ))
+            })
+            .collect();
+        if places.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let answer = self.ask(LOGINS_DATABASE, find_locks(places)).await?;
+        let found = first_batch(&answer).iter().filter_map(Bson::as_document);
+        let found = found.filter_map(|found| {
+            let place = found.get_document("_id").ok()?;
+            Some((place.to_string(), found.clone()))
+        });
+        let found: BTreeMap<_, _> = found.collect();
+        if !found.is_empty() {
+            self.rack().note_lack(Feature::CustomData);
+        }
+        Ok(found)
     }
 
     /// The mark of one login as it is now: `None` if it has none, or is not there.
@@ -118,13 +152,8 @@ impl Session {
         };
         let existing = self.ask("admin", list).await?;
         let existing = texts(&existing, "databases", "name");
-        let ids: Vec<_> = names.iter().map(reservation).collect();
-        let find = doc! {
-            "find": LOCKS,
-            "filter": { "_id": { "$in": ids } },
-            "readConcern": { "level": "majority" },
-        };
-        let reserved = self.ask(LOGINS_DATABASE, find).await?;
+        let ids = names.iter().map(reservation).collect();
+        let reserved = self.ask(LOGINS_DATABASE, find_locks(ids)).await?;
         let reserved = first_batch(&reserved);
         let mark_of = |name: &DatabaseName| {
             let id = Bson::from(reservation(name));
@@ -153,7 +182,17 @@ pub(crate) fn reservation(database: &DatabaseName) -> Document {
     doc! { "database": database.as_str() }
 }
 
-fn login(user: &Document) -> Option<(String, Role)> {
+/// Documents beside the locks, by their ids.
+fn find_locks(ids: Vec<Document>) -> Document {
+    doc! {
+        "find": LOCKS,
+        "filter": { "_id": { "$in": ids } },
+        "readConcern": { "level": "majority" },
+    }
+}
+
+/// One that may have been made before its document was finished is ours only if it can do nothing.
+fn login(user: &Document, beside: Option<&Document>) -> Role {
     let roles = user.get_array("roles").ok().into_iter().flatten();
     let roles = roles.filter_map(Bson::as_document).filter_map(|role| {
         let role = DatabaseRole {
@@ -162,14 +201,16 @@ fn login(user: &Document) -> Option<(String, Role)> {
         };
         Some(role.to_string())
     });
-    let data = user.get_document("customData").ok();
-    let role = Role {
+    let member_of: Vec<_> = roles.collect();
+    let beside = beside
+        .filter(|mark| member_of.is_empty() || !mark.get_bool(UNFINISHED).unwrap_or_default());
+    let data = user.get_document("customData").ok().or(beside);
+    Role {
         can_login: data.is_none_or(|data| mark::state(data) == State::Usable),
-        member_of: roles.collect(),
+        member_of,
         comment: data.and_then(mark::parse).map(|mark| mark.to_string()),
         ..Role::default()
-    };
-    Some((user.get_str("user").ok()?.to_owned(), role))
+    }
 }
 
 fn texts(answer: &Document, list: &str, field: &str) -> Vec<String> {
@@ -184,4 +225,26 @@ fn first_batch(answer: &Document) -> &[Bson] {
     let cursor = answer.get_document("cursor").ok();
     let batch = cursor.and_then(|cursor| cursor.get_array("firstBatch").ok());
     batch.map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{mark::Mark, names::Login};
+
+    use super::*;
+
+    /// On a service without `customData`, where the document of a login is written before it.
+    #[test]
+    fn a_login_of_somebody_else_is_not_ours_by_an_unfinished_document() {
+        let name = Login::try_from("clerk_a").unwrap();
+        let mut beside = mark::custom_data(&name, &Mark::new("shop/shop", "0f3a"), State::Closed);
+        let powerful = doc! { "user": "clerk_a", "roles": [{ "role": "read", "db": "orders" }] };
+        let powerless = doc! { "user": "clerk_a", "roles": [] };
+        let is_ours =
+            |user: &Document, beside: &Document| login(user, Some(beside)).mark().is_some();
+        assert!(is_ours(&powerful, &beside));
+        beside.insert(UNFINISHED, true);
+        assert!(!is_ours(&powerful, &beside));
+        assert!(is_ours(&powerless, &beside));
+    }
 }

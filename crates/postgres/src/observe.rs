@@ -1,7 +1,7 @@
 //! What a server says about one claim's roles and database: one statement, one JSON document.
 //! Reads `pg_roles`, never `pg_authid`: an admin that is no superuser sees no passwords.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     catalog::{Admin, Catalog, Database, Question, Role, Session as LoginSession},
@@ -176,6 +176,7 @@ impl Answer {
             sessions: sessions.collect::<Result<_, Kind>>()?,
             has_rds_replication,
             has_rds_superuser,
+            unsupported: BTreeSet::new(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Real mongods: one alone, or a replica set, with authentication and a root.
 
 mod launch;
+pub mod service;
 
 use anyhow::{Context, Result};
 use mongodb::{

@@ -211,6 +211,10 @@ pub struct ServerStatus {
     /// MongoDB: the databases in which the logins are defined, where that is each of the claim's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub auth_databases: Vec<String>,
+    /// MongoDB: fields of logins that this service does not take and the controller does without,
+    /// such as `customData`, whose content then stands beside its locks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<String>,
 }
 
 /// Which pods already use the newest credential, by what their proxies said when last asked.

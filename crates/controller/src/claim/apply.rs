@@ -434,6 +434,7 @@ impl Pass<'_> {
             contents,
             former_roles: former_left(wishes, &catalog, &retired),
             auth_databases,
+            unsupported: unsupported(&catalog),
             retired,
             due,
             next: [next, retirement.next].into_iter().flatten().min(),
@@ -441,6 +442,12 @@ impl Pass<'_> {
             happenings: Vec::new(),
         })
     }
+}
+
+fn unsupported(catalog: &Catalog) -> Vec<String> {
+    let all = catalog.unsupported.iter();
+    all.map(|feature| <&str>::from(feature).to_owned())
+        .collect()
 }
 
 /// Earlier owner roles of which a login is still on the server.

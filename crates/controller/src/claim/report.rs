@@ -50,6 +50,8 @@ pub(super) struct Outcome {
     pub former_roles: Vec<String>,
     /// MongoDB: the databases in which logins of the claim are defined, where each is.
     pub auth_databases: Vec<String>,
+    /// MongoDB: what the server is known to lack.
+    pub unsupported: Vec<String>,
     /// Logins that this pass made unusable.
     pub retired: Vec<String>,
     /// When the rotation timer fires; `None` while it is paused.
@@ -359,6 +361,7 @@ fn server(before: &DatabaseClaimStatus, inputs: &Inputs, outcome: &Outcome) -> S
         owner_role: Some(inputs.wishes.role.to_string()),
         former_owner_roles: outcome.former_roles.clone(),
         auth_databases: outcome.auth_databases.clone(),
+        unsupported: outcome.unsupported.clone(),
     }
 }
 

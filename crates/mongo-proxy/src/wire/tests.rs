@@ -2,8 +2,13 @@ use bson::rawdoc;
 use futures::FutureExt;
 
 use super::*;
+use crate::budget::Budget;
 use crate::command::{Command, Outcome};
 use crate::hello;
+
+fn room() -> Room {
+    Budget::new(256 << 20).answers
+}
 
 fn header(length: i32) -> [u8; HEADER] {
     framed(1, 2, OP_MSG, &[])
@@ -23,7 +28,7 @@ async fn a_claimed_length_costs_no_memory() {
     }
     let mut bytes = header(48_000_000).to_vec();
     bytes.extend([0; 8]);
-    let read = Frame::read(&mut bytes.as_slice()).await;
+    let read = Frame::read(&mut bytes.as_slice(), &room()).await;
     assert!(matches!(read, Err(Error::Short)));
 }
 
@@ -110,6 +115,7 @@ fn no_bytes_make_the_parsers_panic() {
         state ^= state << 17;
         usize::try_from(state >> 33).unwrap() % below.max(1)
     };
+    let room = room();
     for _ in 0..1_000_000 {
         let mut bytes = corpus[random(corpus.len())].clone();
         for _ in 0..=random(4) {
@@ -125,7 +131,7 @@ fn no_bytes_make_the_parsers_panic() {
             }
         }
         let mut reader = bytes.as_slice();
-        if let Some(Ok(frame)) = Frame::read(&mut reader).now_or_never() {
+        if let Some(Ok(frame)) = Frame::read(&mut reader, &room).now_or_never() {
             assert_eq!(frame.bytes.len(), frame.header.length);
             assert!(frame.bytes.capacity() <= 2 * bytes.len().max(64 * 1024));
         }

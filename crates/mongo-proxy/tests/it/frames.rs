@@ -203,3 +203,22 @@ async fn unacknowledged_writes_are_stored_through_a_change_of_login() -> Result<
     assert_eq!(told.count_documents(doc! {}).await?, u64::try_from(WRITES)?);
     Ok(())
 }
+
+/// Many at once, in a quarter of the memory that they are: none is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_documents_take_turns() -> Result<()> {
+    const SIZE: usize = 8 << 20;
+    let small = |settings: &mut mongo_proxy::Settings| settings.frame_memory = 4 * SIZE;
+    let stage = Stage::start_with(Shape::Standalone, small).await?;
+    let client = stage.client().await?;
+    let large = client.database(DATABASE).collection::<Document>("large");
+    let each = (0..16).map(async |id| {
+        let document = doc! { "_id": id, "text": "x".repeat(SIZE) };
+        large.insert_one(document).await?;
+        let found = large.find_one(doc! { "_id": id }).await?;
+        let found = found.context("it is not there")?;
+        anyhow::ensure!(found.get_str("text")?.len() == SIZE);
+        Ok(())
+    });
+    futures::future::try_join_all(each).await.map(drop)
+}

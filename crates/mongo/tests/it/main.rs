@@ -8,6 +8,7 @@
 
 mod admin;
 mod copies;
+mod drivers;
 mod logins;
 mod members;
 mod rotation;

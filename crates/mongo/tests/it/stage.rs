@@ -312,13 +312,21 @@ impl Claim {
         login: &Login,
     ) -> Result<SecretString> {
         let password = password();
-        let catalog = session.observe(&self.question()).await?;
-        let role = catalog.roles.get(login.as_str()).context("no login")?;
-        let mark = self.mark().attempt("7");
-        session
-            .set_password(login, &password, &mark, role.comment.as_deref())
-            .await?;
+        self.set_to(session, login, &password).await?;
         stage.logs_in(login, &password).await?;
         Ok(password)
+    }
+
+    /// Step 4 with this password.
+    pub(crate) async fn set_to(
+        &self,
+        session: &mut Locked,
+        login: &Login,
+        password: &SecretString,
+    ) -> Result<()> {
+        let catalog = session.observe(&self.question()).await?;
+        let role = catalog.roles.get(login.as_str()).context("no login")?;
+        let (mark, seen) = (self.mark().attempt("7"), role.comment.as_deref());
+        Ok(session.set_password(login, password, &mark, seen).await?)
     }
 }

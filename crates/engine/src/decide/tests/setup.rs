@@ -1,6 +1,9 @@
 //! A claim, its Secret and a server, and a model of what a server does with steps.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use api::names::{annotation, label, secret_key};
 use jiff::Timestamp;
@@ -35,6 +38,7 @@ pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
         sessions: Vec::new(),
         has_rds_replication: false,
         has_rds_superuser: false,
+        unsupported: BTreeSet::new(),
     }
 }
 

@@ -105,6 +105,21 @@ impl Load {
         measured
     }
 
+    /// So many operations of all clients together.
+    pub(super) async fn count(&self, client: &Client, operations: usize) -> Result<()> {
+        let each = operations / self.clients;
+        let tasks = (0..self.clients).map(|_| {
+            let (client, size) = (client.clone(), self.size);
+            tokio::spawn(async move {
+                for _ in 0..each {
+                    one(&client, size).await?;
+                }
+                anyhow::Ok(())
+            })
+        });
+        try_join_all(tasks).await?.into_iter().collect()
+    }
+
     pub(super) async fn measure_with(&self, client: &Client) -> Result<Measured> {
         let started = Instant::now();
         let tasks = (0..self.clients).map(|_| {
