@@ -14,9 +14,9 @@ pub(crate) use generations::{Generation, Generations};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
-    #[error("not a mongodb:// URI")]
+    #[error("not a mongodb:// or mongodb+srv:// URI")]
     Scheme,
-    #[error("mongodb+srv:// is not followed yet: list the hosts in a mongodb:// URI")]
+    #[error("a mongodb+srv:// URI has one host name and no port")]
     Srv,
     #[error("the URI has no login and password")]
     Login,
@@ -31,10 +31,18 @@ pub(crate) struct Credential {
     pub(crate) login: String,
     pub(crate) password: SecretString,
     pub(crate) auth_source: String,
-    /// Each `host:port`; at least one.
-    pub(crate) hosts: Vec<String>,
+    pub(crate) place: Place,
     /// Whom to trust; None where nothing is encrypted.
     pub(crate) trust: Option<Trust>,
+}
+
+/// Where the servers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Each `host:port`; at least one.
+    Hosts(Vec<String>),
+    /// A name whose hosts DNS knows.
+    Name(String),
 }
 
 /// Whose certificate a server may have.
@@ -51,10 +59,13 @@ pub(crate) enum Trust {
 impl Credential {
     pub(crate) fn parse(uri: &SecretString) -> Result<Self, Malformed> {
         let uri = uri.expose_secret().trim();
-        if uri.starts_with("mongodb+srv://") {
-            return Err(Malformed::Srv);
-        }
-        let rest = uri.strip_prefix("mongodb://").ok_or(Malformed::Scheme)?;
+        let (is_name, rest) = match uri.strip_prefix("mongodb+srv://") {
+            Some(rest) => (true, rest),
+            None => (
+                false,
+                uri.strip_prefix("mongodb://").ok_or(Malformed::Scheme)?,
+            ),
+        };
         let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, hosts) = authority.rsplit_once('@').ok_or(Malformed::Login)?;
@@ -63,14 +74,7 @@ impl Credential {
         if login.is_empty() || password.is_empty() {
             return Err(Malformed::Login);
         }
-        let hosts: Vec<_> = hosts
-            .split(',')
-            .filter(|host| !host.is_empty())
-            .map(address)
-            .collect();
-        if hosts.is_empty() {
-            return Err(Malformed::Hosts);
-        }
+        let place = place(hosts, is_name)?;
         let option = |name: &str| {
             let mut pairs = options.split('&').filter_map(|pair| pair.split_once('='));
             let found = pairs.find(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -83,7 +87,9 @@ impl Credential {
         };
         let says = |name: &str| Ok(option(name)?.is_some_and(|value| value == "true"));
         let any_certificate = says("tlsAllowInvalidCertificates")? || says("tlsInsecure")?;
-        let trust = match (says("tls")? || says("ssl")?, any_certificate) {
+        let is_silent = option("tls")?.is_none() && option("ssl")?.is_none();
+        let is_encrypted = says("tls")? || says("ssl")? || (is_name && is_silent);
+        let trust = match (is_encrypted, any_certificate) {
             (false, _) => None,
             (true, true) => Some(Trust::Anybody),
             (true, false) if says("tlsAllowInvalidHostnames")? => Some(Trust::Authority),
@@ -93,10 +99,24 @@ impl Credential {
             login,
             password: password.into(),
             auth_source,
-            hosts,
+            place,
             trust,
         })
     }
+}
+
+fn place(hosts: &str, is_name: bool) -> Result<Place, Malformed> {
+    if is_name {
+        let is_plain = !hosts.is_empty() && !hosts.contains([',', ':']);
+        let name = || Place::Name(hosts.to_lowercase());
+        return is_plain.then(name).ok_or(Malformed::Srv);
+    }
+    let hosts = hosts.split(',').filter(|host| !host.is_empty());
+    let hosts: Vec<_> = hosts.map(address).collect();
+    if hosts.is_empty() {
+        return Err(Malformed::Hosts);
+    }
+    Ok(Place::Hosts(hosts))
 }
 
 fn decoded(text: &str) -> Result<String, Malformed> {

@@ -15,6 +15,7 @@ mod metrics;
 mod proxy;
 mod relay;
 mod scram;
+mod srv;
 mod topology;
 mod upstream;
 mod visitor;

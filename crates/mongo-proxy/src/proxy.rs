@@ -1,7 +1,7 @@
 //! The running proxy: follows the credential, listens, and ends in order.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,11 +14,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::affinity::Affinity;
 use crate::budget::Budget;
-use crate::credential::{Credential, Generations, Malformed};
+use crate::credential::{Credential, Generations, Malformed, Place};
 use crate::hello::Role;
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::scram::KeyCache;
+use crate::srv;
 use crate::topology::{Bound, Topology};
 use crate::upstream::{Connector, TlsError, Upstream};
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub follow: follow::Options,
     /// What the requests and answers under way may take together, in bytes.
     pub frame_memory: usize,
+    /// Who knows the hosts of a `mongodb+srv://` URI; None for the system's name servers.
+    pub nameserver: Option<SocketAddr>,
 }
 
 /// Beside the URI in the mounted Secret, where the server's certificate is of no public authority.
@@ -57,6 +60,7 @@ impl Settings {
             has_affinity: true,
             follow: follow::Options::default(),
             frame_memory: 256 << 20,
+            nameserver: None,
         }
     }
 }
@@ -287,25 +291,39 @@ impl Shared {
         self.tasks.spawn(follower.run(self.end.clone()));
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
+            let mut name = None;
             loop {
                 let next = tokio::select! {
                     biased;
                     () = shared.closing.cancelled() => return,
                     next = watch.next() => next,
+                    () = due(name.as_ref()) => {
+                        shared.look_up(name.as_mut()).await;
+                        continue;
+                    }
                 };
                 let Ok(version) = next else { return };
                 let (credential, connector) = &version.value;
-                shared.install(credential, Arc::clone(connector));
+                name = shared.install(credential, Arc::clone(connector));
+                shared.look_up(name.as_mut()).await;
             }
         });
     }
 
-    fn install(&self, credential: &Credential, connector: Arc<Connector>) {
-        let hosts = credential.hosts.iter().map(|host| Arc::from(host.as_str()));
-        *lock(&self.servers) = Servers {
-            hosts: hosts.collect(),
-            connector: Some(connector),
+    /// Returns the name that stands for the servers, where one does.
+    fn install(&self, credential: &Credential, connector: Arc<Connector>) -> Option<srv::Name> {
+        let name = match &credential.place {
+            Place::Hosts(hosts) => {
+                self.point_at(hosts);
+                None
+            }
+            // The hosts that are known serve until the name was looked up.
+            Place::Name(name) => {
+                let name = srv::Name::new(name, self.settings.nameserver);
+                name.inspect_err(complain).ok()
+            }
         };
+        lock(&self.servers).connector = Some(connector);
         self.generations.install(credential);
         if let Some(newest) = self.generations.newest() {
             let number = i64::try_from(newest.number).unwrap_or(i64::MAX);
@@ -316,7 +334,39 @@ impl Shared {
                 "credential loaded"
             );
         }
+        name
     }
+
+    /// In this order, unless these hosts are known and another one answered last.
+    fn point_at(&self, hosts: &[String]) {
+        let mut servers = lock(&self.servers);
+        let is_known = |host: &String| servers.hosts.iter().any(|known| **known == **host);
+        if hosts.len() != servers.hosts.len() || !hosts.iter().all(is_known) {
+            let hosts = hosts.iter().map(|host| Arc::from(host.as_str()));
+            servers.hosts = hosts.collect();
+        }
+    }
+
+    async fn look_up(&self, name: Option<&mut srv::Name>) {
+        let Some(name) = name else { return };
+        match name.hosts().await {
+            Ok(hosts) => self.point_at(&hosts),
+            Err(err) => complain(&err),
+        }
+    }
+}
+
+/// When a name is to be looked up again.
+async fn due(name: Option<&srv::Name>) {
+    match name {
+        Some(name) => tokio::time::sleep_until(name.due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn complain(err: &srv::Error) {
+    let source = std::error::Error::source(err).map(ToString::to_string);
+    tracing::warn!(error = %err, source, "where the servers are is not known anew");
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,6 +7,7 @@ pub mod application;
 pub mod assets;
 pub mod control_plane;
 pub mod controller;
+pub mod dns;
 pub mod env;
 pub mod fault_proxy;
 pub mod http;

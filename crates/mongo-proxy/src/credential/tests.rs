@@ -11,7 +11,8 @@ fn a_connection_string_is_read_in_all_its_parts() {
     assert_eq!(credential.login, "clerk_a");
     assert_eq!(credential.password.expose_secret(), "p@ss:");
     assert_eq!(credential.auth_source, "dbclaims");
-    assert_eq!(credential.hosts, ["one:1", "two:27017"]);
+    let hosts = ["one:1", "two:27017"].map(str::to_owned);
+    assert_eq!(credential.place, Place::Hosts(hosts.into()));
     assert_eq!(credential.trust, Some(Trust::Host));
     assert_eq!(
         parsed("mongodb://u:p@h/orders").unwrap().auth_source,
@@ -40,11 +41,24 @@ fn whom_to_trust_is_said_as_drivers_say_it() {
 }
 
 #[test]
+fn a_name_stands_for_hosts_that_are_encrypted_unless_it_says_otherwise() {
+    let named = |options: &str| parsed(&format!("mongodb+srv://u:p@Set.example.com/?{options}"));
+    let credential = named("").unwrap();
+    let name = "set.example.com".to_owned();
+    assert_eq!(credential.place, Place::Name(name));
+    assert_eq!(credential.trust, Some(Trust::Host));
+    assert_eq!(named("tls=false").unwrap().trust, None);
+}
+
+#[test]
 fn garbage_is_refused() {
     let refused = |uri: &str| parsed(uri).err().unwrap();
     assert_eq!(refused(""), Malformed::Scheme);
     assert_eq!(refused("postgres://u:p@h"), Malformed::Scheme);
-    assert_eq!(refused("mongodb+srv://u:p@h"), Malformed::Srv);
+    for hosts in ["h:1", "h1,h2", ""] {
+        let uri = format!("mongodb+srv://u:p@{hosts}/");
+        assert_eq!(refused(&uri), Malformed::Srv);
+    }
     assert_eq!(refused("mongodb://h"), Malformed::Login);
     assert_eq!(refused("mongodb://u:@h"), Malformed::Login);
     assert_eq!(refused("mongodb://u:p@"), Malformed::Hosts);

@@ -5,6 +5,7 @@ mod load;
 mod protocol;
 mod raw;
 mod rotation;
+mod srv;
 mod stage;
 mod tls;
 mod topology;
