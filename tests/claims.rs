@@ -9,7 +9,7 @@ mod rename;
 mod rotation;
 mod secret;
 mod server;
-mod source;
+pub(crate) mod source;
 mod take_over;
 mod tls;
 

@@ -7,5 +7,6 @@ mod claims;
 mod faults;
 mod mongo;
 mod promise;
+mod role_claims;
 mod samples;
 mod support;

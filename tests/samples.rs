@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use api::claim::DatabaseClaim;
 use api::config::Config;
 use api::names::annotation;
+use api::role_claim::DbRoleClaim;
 use api::server::DatabaseServer;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -89,6 +90,10 @@ fn api_of(stage: &Stage, object: &DynamicObject) -> Result<Api<DynamicObject>> {
         "DatabaseServer" => Api::all_with(client, &ApiResource::erase::<DatabaseServer>(&())),
         "DatabaseClaim" => {
             let resource = ApiResource::erase::<DatabaseClaim>(&());
+            Api::namespaced_with(client, &stage.namespace, &resource)
+        }
+        "DbRoleClaim" => {
+            let resource = ApiResource::erase::<DbRoleClaim>(&());
             Api::namespaced_with(client, &stage.namespace, &resource)
         }
         "Deployment" => {

@@ -13,6 +13,7 @@ use super::passwords::{Canary, leaks};
 use super::places::{self, Place as Text};
 use crate::mongo::place::{Place, made};
 use crate::mongo::sidecar::{Mounted, Sidecar};
+use crate::role_claims::RoleClaims;
 use crate::support::{Stage, existing_uri, merge};
 
 const DATABASES: [&str; 4] = ["orders", "image", "profiles", "desktop"];
@@ -68,6 +69,9 @@ impl Scene {
         for (name, spec) in CLAIMS.into_iter().zip(specs) {
             self.stage.claim(name, spec).await?;
             self.stage.ready(name).await?;
+            let (copies, copy) = (RoleClaims::of(&self.stage), format!("copy-of-{name}"));
+            copies.create(&copy, name, json!({})).await?;
+            copies.ready(&copy).await?;
             self.remember(name).await?;
         }
         Ok(())

@@ -13,6 +13,7 @@ use testkit::{TestEnv, env};
 
 use super::passwords::{Canary, leaks};
 use super::places;
+use crate::role_claims::RoleClaims;
 use crate::support::{Stage, existing, merge};
 
 /// The claims that live through everything.
@@ -114,6 +115,9 @@ impl Scene {
             merge(&mut spec, json!({ "reclaimPolicy": "Delete" }));
             self.stage.claim(name, spec).await?;
             self.stage.ready(name).await?;
+            let (copies, copy) = (RoleClaims::of(&self.stage), format!("copy-of-{name}"));
+            copies.create(&copy, name, json!({})).await?;
+            copies.ready(&copy).await?;
             self.remember(name).await?;
         }
         Ok(())

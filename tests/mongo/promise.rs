@@ -51,7 +51,9 @@ async fn subjects(stage: &Stage, mongod: &Place, stem: &str) -> Result<Vec<Subje
         let mut spec = made(&role, database, &server);
         merge(&mut spec, more);
         stage.claim(&name, spec).await?;
-        subjects.push(Subject { name, role, pace });
+        let subject = Subject { name, role, pace };
+        subject.share(stage).await?;
+        subjects.push(subject);
     }
     Ok(subjects)
 }
@@ -105,6 +107,7 @@ async fn a_leader_frozen_at_a_step_publishes_nothing_stale_when_it_wakes() -> Re
             role: "clerk".to_owned(),
             pace: Pace::WithoutPause,
         };
+        subject.share(&stage).await?;
         let turnover = Turnover::start(&stage, vec![subject]);
         for step in [Step::Set, Step::Verify, Step::Publish] {
             turnover.more(5).await?;

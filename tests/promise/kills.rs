@@ -61,6 +61,7 @@ async fn claim(
 ) -> Result<Subject> {
     merge(&mut spec, json!({ "rotation": rotation }));
     stage.claim(&subject.name, spec).await?;
+    subject.share(stage).await?;
     Ok(subject)
 }
 

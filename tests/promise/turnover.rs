@@ -5,12 +5,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use api::names::annotation;
 use kube::ResourceExt;
+use serde_json::json;
 use testkit::prober::{ProbeReport, Prober};
 use testkit::wait::wait_for;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Stage, log_in};
+use crate::role_claims::RoleClaims;
+use crate::support::{Stage, log_in, texts};
 
 /// A rotation that does not come is asked for again: its controller may be dead or frozen.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -37,6 +39,21 @@ pub(crate) struct Subject {
     pub(crate) pace: Pace,
 }
 
+impl Subject {
+    /// The role claim that shares it, and its Secret.
+    pub(crate) fn copy(&self) -> String {
+        format!("copy-of-{}", self.name)
+    }
+
+    /// Gives it a role claim, whose Secret must keep the promise too.
+    pub(crate) async fn share(&self, stage: &Stage) -> Result<()> {
+        let role_claims = RoleClaims::of(stage);
+        role_claims
+            .create(&self.copy(), &self.name, json!({}))
+            .await
+    }
+}
+
 pub(crate) struct Turnover {
     stage: Stage,
     subjects: Vec<Subject>,
@@ -61,14 +78,12 @@ impl Turnover {
         let token = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let mut probers = Vec::new();
-        for Subject {
-            name,
-            role: _,
-            pace,
-        } in &subjects
-        {
-            let client = stage.client.clone();
-            probers.push(Prober::start(client, &stage.namespace, name));
+        for subject in &subjects {
+            let Subject { name, pace, .. } = subject;
+            for secret in [name, &subject.copy()] {
+                let client = stage.client.clone();
+                probers.push(Prober::start(client, &stage.namespace, secret));
+            }
             tasks.spawn(keep_asking(
                 stage.clone(),
                 name.clone(),
@@ -111,11 +126,13 @@ impl Turnover {
         while let Some(ended) = self.tasks.join_next().await {
             ended.context("who asks for rotations panicked")?;
         }
-        for Subject { name, role, .. } in &self.subjects {
+        for subject in &self.subjects {
+            let Subject { name, role, .. } = subject;
             rotate(&self.stage, name).await?;
             self.stage.ready(name).await?;
             let runs_as = log_in(&self.stage.secret(name).await?).await?;
             ensure!(runs_as == *role, "claim {name} logs in as {runs_as}");
+            follows(&self.stage, subject).await?;
         }
         let mut tally = Tally {
             rotations: self.rotations().await?,
@@ -154,6 +171,17 @@ impl Tally {
         assert_eq!(*failures, 0, "{first_failures:?}");
         assert!(attempts > rotations, "the probers slept");
     }
+}
+
+/// Waits until the role claim that shares the subject, if there is one, holds what it publishes.
+async fn follows(stage: &Stage, subject: &Subject) -> Result<()> {
+    wait_for(format!("the copy of {}", subject.name), async || {
+        let Some(copy) = stage.secrets().get_opt(&subject.copy()).await? else {
+            return Ok(Some(()));
+        };
+        Ok((texts(&copy) == stage.secret(&subject.name).await?).then_some(()))
+    })
+    .await
 }
 
 /// How often the claim's credential was replaced, by its Secret; none for no Secret.

@@ -74,7 +74,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   "extraVolumes" "fullnameOverride" "global" "healthProbe" "ib" "image" "imagePullSecrets"
   "lifecycle" "metrics" "nameOverride" "networkPolicy" "nodeSelector" "pdb" "podAnnotations"
   "podLabels" "podSecurityContext" "postgresql" "priorityClassName" "probes" "rbac"
-  "replicaCount" "resources" "secrets" "securityContext" "service" "serviceAccount"
+  "replicaCount" "resources" "roleClaims" "secrets" "securityContext" "service" "serviceAccount"
   "terminationGracePeriodSeconds" "tolerations" "tools" "topologySpreadConstraints"
   "watchNamespaces" "webhook" "xr" "xrd" "zapLogger" -}}
 {{- range $key := keys .Values | sortAlpha }}
@@ -96,6 +96,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   "networkPolicy" (list "egress" "enabled" "metricsFrom")
   "pdb" (list "enabled" "maxUnavailable")
   "rbac" (list "aggregateToDefaultRoles" "create")
+  "roleClaims" (list "anyNamespace")
   "service" (list "port" "type")
   "serviceAccount" (list "annotations" "create" "name")
   "webhook" (list "certManager" "deletionGuard" "enabled" "port" "unknownClaim")

@@ -35,8 +35,8 @@ pub mod reason {
     pub const NOT_ALLOWED: &str = "NotAllowed";
     pub const PASSWORD_IN_SPEC: &str = "PasswordInSpec";
     pub const NO_EFFECT: &str = "NoEffect";
-    pub const NOT_SUPPORTED: &str = "NotSupported";
     pub const SOURCE_ADOPTED: &str = "SourceAdopted";
+    pub const NO_CONSENT: &str = "NoConsent";
 }
 
 /// Messages that scripts match: the original's words.

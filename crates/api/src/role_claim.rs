@@ -118,6 +118,12 @@ impl DbRoleClaim {
         names::class_of(self.spec.class.as_deref())
     }
 
+    /// Whether that claim is the one whose database this shares.
+    pub fn shares(&self, namespace: &str, name: &str) -> bool {
+        let source = &self.spec.source_database_claim;
+        source.namespace == namespace && source.name == name
+    }
+
     /// The Secret that is published: `spec.secretName`, or the role claim's own name.
     pub fn secret_name(&self) -> &str {
         let wished = self.spec.secret_name.as_deref();

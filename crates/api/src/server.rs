@@ -114,7 +114,7 @@ pub struct AdminSecretRef {
     pub password_key: String,
 }
 
-/// Namespaces that a server admits: by name, by label, or all.
+/// Namespaces that a server or a claim admits: by name, by label, or all.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowedNamespaces {

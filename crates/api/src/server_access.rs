@@ -1,4 +1,4 @@
-//! Which namespaces a DatabaseServer admits.
+//! Which namespaces a DatabaseServer or a claim admits.
 
 use std::collections::BTreeMap;
 

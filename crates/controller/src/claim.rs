@@ -4,6 +4,7 @@ mod admin;
 mod alive;
 mod apply;
 mod consumers;
+mod credential;
 mod delete;
 mod former_secret;
 mod happening;
@@ -22,11 +23,7 @@ use std::{
 
 use api::{claim::DatabaseClaim, names::finalizer};
 use engine::{agenda::Agenda, error_class::ErrorClass, schedule};
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-    runtime::controller::Action,
-};
+use kube::{ResourceExt, runtime::controller::Action};
 use tracing::Instrument;
 
 pub(crate) use self::admin::server_dsn;
@@ -34,6 +31,7 @@ use self::{inputs::Inputs, report::Outcome};
 use crate::{
     context::{Context, Scope},
     error::Error,
+    objects,
 };
 
 /// A pass that takes longer is given up, and its session and lock with it.
@@ -195,15 +193,11 @@ fn next(
                 _ => tracing::debug!(error, class = class.reason(), attempts, "pass failed"),
             }
             wait.map_or_else(Action::await_change, |wait| {
-                Action::requeue(jittered(wait, claim.metadata.uid.as_deref()))
+                let uid = claim.metadata.uid.as_deref();
+                Action::requeue(schedule::jittered(wait, uid.unwrap_or_default()))
             })
         }
     }
-}
-
-/// Up to a fifth more, always the same for one claim.
-fn jittered(wait: Duration, uid: Option<&str>) -> Duration {
-    wait + schedule::stable_part(uid.unwrap_or_default(), wait / 5)
 }
 
 /// Whether a deletion of it waits for us.
@@ -217,29 +211,5 @@ async fn ensure_finalizer(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Er
     }
     let mut finalizers = claim.finalizers().to_vec();
     finalizers.push(finalizer::CLAIM.to_owned());
-    set_finalizers(claim, scope, &finalizers).await
-}
-
-/// Replaces the list on the version that was read, so that nobody else's entry is lost.
-async fn set_finalizers(
-    claim: &DatabaseClaim,
-    scope: &Scope,
-    finalizers: &[String],
-) -> Result<(), Error> {
-    let claims = Api::<DatabaseClaim>::namespaced(
-        scope.context.client.clone(),
-        &claim.namespace().unwrap_or_default(),
-    );
-    let patch = serde_json::json!({
-        "metadata": { "finalizers": finalizers, "resourceVersion": claim.resource_version() }
-    });
-    claims
-        .patch_metadata(
-            &claim.name_any(),
-            &PatchParams::default(),
-            &Patch::Merge(patch),
-        )
-        .await
-        .map(|_| ())
-        .map_err(Error::kubernetes("take the claim's finalizer"))
+    objects::set_finalizers(&scope.context.client, claim, &finalizers).await
 }

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use api::{claim::DatabaseClaim, config::Config, server::DatabaseServer};
+use api::{claim::DatabaseClaim, config::Config, role_claim::DbRoleClaim, server::DatabaseServer};
 use arc_swap::ArcSwap;
 use engine::password::PasswordSource;
 use jiff::Timestamp;
@@ -38,6 +38,8 @@ pub struct Settings {
     pub identity: String,
     /// Whether pods are asked which credential they use.
     pub follows_consumers: bool,
+    /// Whether role claims share claims of other namespaces that say nothing of it.
+    pub role_claims_from_any_namespace: bool,
 }
 
 pub struct Context {
@@ -59,6 +61,8 @@ pub struct Context {
     pub memory: Memories,
     /// The claims of every watched scope; empty until this replica leads.
     pub claims: OnceLock<Vec<Cache<DatabaseClaim>>>,
+    /// The role claims of every watched scope; empty until this replica leads.
+    pub role_claims: OnceLock<Vec<Cache<DbRoleClaim>>>,
     /// Places on servers with a quota that no status tells of yet.
     pub reservations: Reservations,
     /// Bounds the claims whose pods are asked at once which credential they use.
@@ -84,11 +88,37 @@ impl Context {
         caches.iter().all(Cache::is_whole_now).then_some(caches)
     }
 
+    /// Waits until the claims and role claims of every scope are known: what is merely not cached
+    /// yet must not look deleted.
+    pub async fn is_synced(&self) {
+        for claims in self.claims.get().into_iter().flatten() {
+            claims.is_whole().await;
+        }
+        for role_claims in self.role_claims.get().into_iter().flatten() {
+            role_claims.is_whole().await;
+        }
+        self.servers.is_whole().await;
+        self.namespaces.is_whole().await;
+    }
+
+    /// The claim of any scope.
+    pub fn claim(&self, claim: &ObjectRef<DatabaseClaim>) -> Option<Arc<DatabaseClaim>> {
+        let mut caches = self.claims.get().into_iter().flatten();
+        caches.find_map(|claims| claims.get(claim))
+    }
+
+    /// Whether a role claim shares that claim's database.
+    pub fn is_shared(&self, claim: &ObjectRef<DatabaseClaim>) -> bool {
+        let namespace = claim.namespace.as_deref().unwrap_or_default();
+        let is_of = |role_claim: &DbRoleClaim| role_claim.shares(namespace, &claim.name);
+        let mut caches = self.role_claims.get().into_iter().flatten();
+        caches.any(|all| all.find(is_of).is_some())
+    }
+
     /// Whether the claim is still there.
     pub fn lives(&self, tenant: &Tenant) -> bool {
         let claim = ObjectRef::new(&tenant.name).within(&tenant.namespace);
-        let mut caches = self.claims.get().into_iter().flatten();
-        let found = caches.find_map(|claims| claims.get(&claim));
+        let found = self.claim(&claim);
         found.is_some_and(|claim| claim.metadata.uid.as_ref() == Some(&tenant.uid))
     }
 
@@ -99,9 +129,12 @@ impl Context {
         };
         let claims = claims.iter().flat_map(|claims| claims.state());
         let servers = self.servers.state();
+        let role_claims = self.role_claims.get().into_iter().flatten();
+        let role_claims = role_claims.flat_map(|role_claims| role_claims.state());
         let alive: HashSet<_> = claims
             .filter_map(|claim| claim.uid())
             .chain(servers.iter().filter_map(|server| server.uid()))
+            .chain(role_claims.filter_map(|role_claim| role_claim.uid()))
             .collect();
         self.memory.prune(&alive);
         self.reservations.prune(|tenant| self.lives(tenant));
@@ -118,18 +151,10 @@ impl Context {
 }
 
 impl Scope {
-    /// Waits until every cache was filled once: what is merely not cached yet must not look
-    /// deleted.
+    /// Waits until every cache was filled once.
     pub async fn is_synced(&self) {
-        let Self {
-            context,
-            claims,
-            secrets,
-        } = self;
-        claims.is_whole().await;
-        secrets.is_whole().await;
-        context.servers.is_whole().await;
-        context.namespaces.is_whole().await;
+        self.secrets.is_whole().await;
+        self.context.is_synced().await;
     }
 }
 

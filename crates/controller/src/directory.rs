@@ -79,9 +79,25 @@ impl Directory {
     /// role claim wins.
     pub fn published(&self, namespace: &str, claim: &str) -> Option<(String, Engine)> {
         let key = (namespace.to_owned(), claim.to_owned());
-        self.publishers().find_map(|table| {
+        let (secret, leads_to) = self.publishers().find_map(|table| {
             let rows = table.read();
-            rows.get(&key).map(|row| (row.secret.clone(), row.engine))
+            rows.get(&key)
+                .map(|row| (row.secret.clone(), row.leads_to.clone()))
+        })?;
+        let engine = match leads_to {
+            LeadsTo::Engine(engine) => engine,
+            LeadsTo::Claim(claim) => self.engine_of(&claim).unwrap_or(Engine::Postgres),
+        };
+        Some((secret, engine))
+    }
+
+    fn engine_of(&self, claim: &Key) -> Option<Engine> {
+        self.claims.iter().find_map(|table| {
+            let rows = table.read();
+            match rows.get(claim)?.leads_to {
+                LeadsTo::Engine(engine) => Some(engine),
+                LeadsTo::Claim(_) => None,
+            }
         })
     }
 
@@ -121,15 +137,23 @@ type Key = (String, String);
 struct Published {
     secret: String,
     class: String,
-    engine: Engine,
+    leads_to: LeadsTo,
+}
+
+/// What a Secret leads to.
+#[derive(Debug, Clone)]
+enum LeadsTo {
+    Engine(Engine),
+    /// Wherever that claim's does.
+    Claim(Key),
 }
 
 fn of_role_claim(claim: &DbRoleClaim) -> Published {
+    let source = &claim.spec.source_database_claim;
     Published {
         secret: claim.secret_name().to_owned(),
         class: claim.class().to_owned(),
-        // A role claim says nothing of it.
-        engine: Engine::Postgres,
+        leads_to: LeadsTo::Claim((source.namespace.clone(), source.name.clone())),
     }
 }
 
@@ -138,7 +162,7 @@ fn of_claim(claim: &DatabaseClaim) -> Published {
     Published {
         secret: claim.secret_name().to_owned(),
         class: claim.class().to_owned(),
-        engine: Engine::of_type(type_).unwrap_or(Engine::Postgres),
+        leads_to: LeadsTo::Engine(Engine::of_type(type_).unwrap_or(Engine::Postgres)),
     }
 }
 
@@ -264,6 +288,23 @@ mod tests {
             let both = directory(&claims, &[role_claim("shop", wished)]);
             assert_eq!(secret(&both, "store", "shop").as_deref(), Some(name));
         }
+    }
+
+    #[test]
+    fn a_role_claim_leads_where_its_source_does() {
+        let mut source = claim("shop", "orders-dsn");
+        source.spec.type_ = Some("mongodb".to_owned());
+        let mut sharer = role_claim("reports", None);
+        let engine = |sharer: &DbRoleClaim| {
+            let directory = directory(&[source.clone()], std::slice::from_ref(sharer));
+            directory
+                .published("store", "reports")
+                .map(|(_, engine)| engine)
+        };
+        assert_eq!(engine(&sharer), Some(Engine::Postgres));
+        sharer.spec.source_database_claim.name = "shop".to_owned();
+        sharer.spec.source_database_claim.namespace = "store".to_owned();
+        assert_eq!(engine(&sharer), Some(Engine::Mongo));
     }
 
     #[test]

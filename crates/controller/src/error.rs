@@ -15,6 +15,8 @@ pub enum Error {
     #[error(transparent)]
     Source(#[from] engine::source::Error),
     #[error(transparent)]
+    RoleClaim(#[from] engine::role_claim::Refusal),
+    #[error(transparent)]
     Refused(#[from] engine::decide::Refusal),
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -63,6 +65,7 @@ impl Error {
             Self::Place(err) => err.class(),
             Self::Wishes(err) => err.class(),
             Self::Source(err) => err.class(),
+            Self::RoleClaim(err) => err.class(),
             Self::Refused(err) => err.class(),
             Self::Server(err) => err.class(),
             Self::Kubernetes { source, .. } => class_of(source),

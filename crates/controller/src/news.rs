@@ -1,26 +1,32 @@
-//! Changes that concern more than one claim: a server, the configuration.
+//! Changes that concern more than one claim: a server, the configuration, a claim that is shared.
 
 use std::collections::HashMap;
 
 use api::{
     claim::DatabaseClaim,
     conditions::{self, Type},
+    role_claim::DbRoleClaim,
     server::DatabaseServer,
 };
 use futures::Stream;
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::broadcast;
 
 /// Something that concerns more than one claim.
 #[derive(Debug, Clone)]
 pub enum News {
     Server(String),
+    /// A claim, or its Secret.
+    Claim(ObjectRef<DatabaseClaim>),
     Everything,
 }
 
 impl News {
     pub fn concerns(&self, claim: &DatabaseClaim) -> bool {
-        let Self::Server(name) = self else {
-            return true;
+        let name = match self {
+            Self::Server(name) => name,
+            Self::Claim(_) => return false,
+            Self::Everything => return true,
         };
         let status = claim
             .status
@@ -32,6 +38,17 @@ impl News {
             Some(other) => other == name,
             // A claim that waits for a server may be waiting for this one.
             None => claim.spec.source_data_from.is_none(),
+        }
+    }
+
+    pub fn concerns_role(&self, role_claim: &DbRoleClaim) -> bool {
+        match self {
+            Self::Server(_) => false,
+            Self::Claim(claim) => {
+                let namespace = claim.namespace.as_deref().unwrap_or_default();
+                role_claim.shares(namespace, &claim.name)
+            }
+            Self::Everything => true,
         }
     }
 }

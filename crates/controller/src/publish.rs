@@ -1,13 +1,17 @@
 //! The published Secret: read whole, written whole, and only on the version that was read.
 //! The one place of this crate where a password is turned into bytes.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use api::names::{annotation, label};
+use api::{
+    claim::DatabaseClaim,
+    names::{annotation, label},
+    role_claim::DbRoleClaim,
+};
 use engine::{
-    secret::Stored,
+    secret::{Owner, Stored},
     source::SecretData,
-    wishes::{ClaimId, SecretShape},
+    wishes::{ClaimId, ClaimKind, SecretShape},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -33,6 +37,7 @@ pub struct Publication {
 }
 
 /// A Secret as it stands, and what of it decisions are made on.
+#[derive(Clone)]
 pub struct Found {
     pub stored: Stored,
     object: Secret,
@@ -41,6 +46,12 @@ pub struct Found {
 impl Found {
     pub fn name(&self) -> String {
         self.object.metadata.name.clone().unwrap_or_default()
+    }
+
+    /// Whether this very claim published it, and not an earlier or a later one of its name.
+    pub fn is_of(&self, claim: &ClaimId) -> bool {
+        self.stored.owner(claim) == Owner::Ours
+            && self.stored.annotations.get(annotation::CLAIM_UID) == Some(&claim.uid)
     }
 }
 
@@ -208,7 +219,7 @@ fn object(
     labels.extend(shape.labels.clone());
     labels.insert(
         label::MANAGED_BY.to_owned(),
-        label::CLAIM_MANAGER.to_owned(),
+        claim.kind.manager().to_owned(),
     );
     let annotations = metadata.annotations.get_or_insert_default();
     let former = annotations.insert(annotation::KEYS.to_owned(), names_of(data));
@@ -219,7 +230,7 @@ fn object(
         annotations.remove(annotation::PREVIOUS_LOGIN);
     }
     let owners = metadata.owner_references.get_or_insert_default();
-    let kind = api::claim::DatabaseClaim::kind(&());
+    let (_, kind) = kind_of(claim.kind);
     owners.retain(|owner| owner.kind != kind);
     if shape.is_owned {
         owners.push(owner_reference(claim));
@@ -273,10 +284,19 @@ fn annotations_of(
     .filter_map(|(key, value)| Some((key.to_owned(), value?)))
 }
 
+/// API version and kind.
+fn kind_of(kind: ClaimKind) -> (Cow<'static, str>, Cow<'static, str>) {
+    match kind {
+        ClaimKind::Claim => (DatabaseClaim::api_version(&()), DatabaseClaim::kind(&())),
+        ClaimKind::RoleClaim => (DbRoleClaim::api_version(&()), DbRoleClaim::kind(&())),
+    }
+}
+
 fn owner_reference(claim: &ClaimId) -> OwnerReference {
+    let (api_version, kind) = kind_of(claim.kind);
     OwnerReference {
-        api_version: api::claim::DatabaseClaim::api_version(&()).into_owned(),
-        kind: api::claim::DatabaseClaim::kind(&()).into_owned(),
+        api_version: api_version.into_owned(),
+        kind: kind.into_owned(),
         name: claim.name.clone(),
         uid: claim.uid.clone(),
         controller: Some(true),

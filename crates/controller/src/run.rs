@@ -8,8 +8,8 @@ use std::{
 
 use api::{claim::DatabaseClaim, config::Config, role_claim::DbRoleClaim, server::DatabaseServer};
 use arc_swap::ArcSwap;
-use engine::{password::Generator, timeouts::Timeouts};
-use futures::{FutureExt, StreamExt};
+use engine::{password::Generator, timeouts::Timeouts, wishes::ClaimKind};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
@@ -205,6 +205,7 @@ fn context(
         hook,
         memory: Memories::default(),
         claims: OnceLock::new(),
+        role_claims: OnceLock::new(),
         reservations: Reservations::default(),
         asking: Semaphore::new(ASKED_AT_ONCE),
         started_at: Timestamp::now(),
@@ -275,12 +276,23 @@ fn lead(
     } else {
         namespaces.iter().map(|name| Some(name.as_str())).collect()
     };
-    let scopes: Vec<_> = namespaces
-        .into_iter()
-        .map(|namespace| scope(tasks, context, namespace, news, token))
+    let namespaces = namespaces.into_iter();
+    let caches: Vec<_> = namespaces
+        .map(|namespace| Caches::of(&context.client, namespace))
         .collect();
-    let claims: Vec<_> = scopes.iter().map(|scope| scope.claims.clone()).collect();
+    let claims: Vec<_> = caches
+        .iter()
+        .map(|caches| caches.claims.0.clone())
+        .collect();
+    let role_claims = caches.iter().map(|caches| caches.role_claims.0.clone());
+    // Known before anything is decided: a claim may be shared with another scope.
     let _ = context.claims.set(claims.clone());
+    let _ = context.role_claims.set(role_claims.collect());
+    let (shared, _) = broadcast::channel::<News>(256);
+    let scopes: Vec<_> = caches
+        .into_iter()
+        .map(|caches| scope(tasks, context, caches, (news, &shared), token))
+        .collect();
     let servers = Arc::new(ServerScope {
         context: Arc::clone(context),
         claims,
@@ -293,8 +305,8 @@ fn lead(
     let touched = watched.servers.inspect(move |event| {
         let Ok(server) = event else { return };
         let name = server.metadata.name.clone().unwrap_or_default();
-        let cached = woken.servers.get(&ObjectRef::new(&name));
-        if heard.is_news(&name, cached.as_deref()) {
+        let found = woken.servers.get(&ObjectRef::new(&name));
+        if heard.is_news(&name, found.as_deref()) {
             woken.memory.wake();
             drop(told.send(News::Server(name)));
         }
@@ -311,31 +323,57 @@ fn lead(
     scopes
 }
 
-/// Starts the reconcilers of one namespace, or of all.
+/// What is watched in one namespace, or in all.
+struct Caches {
+    claims: Watch<DatabaseClaim>,
+    secrets: Watch<PartialObjectMeta<Secret>>,
+    role_claims: Watch<DbRoleClaim>,
+    copies: Watch<PartialObjectMeta<Secret>>,
+}
+
+/// A cache, and what moves it.
+type Watch<K> = (Cache<K>, Touched<K>);
+
+impl Caches {
+    fn of(client: &Client, namespace: Option<&str>) -> Self {
+        let all = watcher::Config::default();
+        let secrets = || watch::scoped::<PartialObjectMeta<Secret>>(client, namespace);
+        Self {
+            claims: watch::cached(watch::scoped(client, namespace), all.clone()),
+            secrets: watch::cached(secrets(), watch::published_secrets(ClaimKind::Claim)),
+            role_claims: watch::cached(watch::scoped(client, namespace), all),
+            copies: watch::cached(secrets(), watch::published_secrets(ClaimKind::RoleClaim)),
+        }
+    }
+}
+
+/// Starts the reconcilers of one namespace, or of all. Role claims hear of what is `shared`.
 fn scope(
     tasks: &mut Tasks,
     context: &Arc<Context>,
-    namespace: Option<&str>,
-    news: &broadcast::Sender<News>,
+    caches: Caches,
+    (news, shared): (&broadcast::Sender<News>, &broadcast::Sender<News>),
     token: &CancellationToken,
 ) -> Arc<Scope> {
-    let (client, all) = (&context.client, watcher::Config::default());
-    let (claims, touched) = watch::cached(
-        watch::scoped::<DatabaseClaim>(client, namespace),
-        all.clone(),
-    );
-    let (secrets, touched_secrets) = watch::cached(
-        watch::scoped::<PartialObjectMeta<Secret>>(client, namespace),
-        watch::published_secrets(),
-    );
+    let Caches {
+        claims: (claims, touched),
+        secrets: (secrets, touched_secrets),
+        role_claims: (role_claims, touched_role_claims),
+        copies: (_, touched_copies),
+    } = caches;
     let scope = Arc::new(Scope {
         context: Arc::clone(context),
         claims: claims.clone(),
         secrets,
     });
+    let tell = teller(context, shared);
+    let touched = touched.inspect_ok(move |claim| tell(Some(ObjectRef::from_obj(claim))));
+    let (tell, known) = (teller(context, shared), claims.clone());
+    let touched_secrets =
+        touched_secrets.inspect_ok(move |secret| tell(watch::claim_of(secret, &known)));
     let requests = vec![
-        watch::own(touched),
-        watch::of_secrets(touched_secrets, claims.clone()),
+        watch::own(touched.boxed()),
+        watch::of_secrets(touched_secrets.boxed(), claims.clone()),
         watch::all_on(receive(news.subscribe()), claims.clone(), News::concerns),
     ];
     tasks.spawn("the claim reconciler", {
@@ -347,10 +385,13 @@ fn scope(
             token.clone(),
         )
     });
-    let (role_claims, touched) =
-        watch::cached(watch::scoped::<DbRoleClaim>(client, namespace), all);
     tasks.spawn("the role claim reconciler", {
-        let requests = vec![watch::own(touched)];
+        let heard = receive(shared.subscribe());
+        let requests = vec![
+            watch::own(touched_role_claims),
+            watch::of_secrets(touched_copies, role_claims.clone()),
+            watch::all_on(heard, role_claims.clone(), News::concerns_role),
+        ];
         let context = Arc::clone(context);
         reconcile_all(
             role_claims,
@@ -361,6 +402,19 @@ fn scope(
         )
     });
     scope
+}
+
+/// Tells role claims of a claim that one of them shares.
+fn teller(
+    context: &Arc<Context>,
+    shared: &broadcast::Sender<News>,
+) -> impl Fn(Option<ObjectRef<DatabaseClaim>>) + Send + 'static {
+    let (context, shared) = (Arc::clone(context), shared.clone());
+    move |claim| {
+        if let Some(claim) = claim.filter(|claim| context.is_shared(claim)) {
+            drop(shared.send(News::Claim(claim)));
+        }
+    }
 }
 
 /// Follows the config file, and lets every claim compute its times anew when it changed.

@@ -8,12 +8,14 @@ use std::{fmt::Debug, ops::Deref};
 use api::{
     claim::DatabaseClaim,
     names::{annotation, label},
+    role_claim::DbRoleClaim,
 };
+use engine::wishes::ClaimKind;
 use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::PartialObjectMeta,
+    core::{NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         reflector::{self, ObjectRef, Store},
@@ -109,7 +111,7 @@ pub type Touched<K> = BoxStream<'static, Result<K, watcher::Error>>;
 /// An API of one namespace, or of all.
 pub fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
 where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -117,9 +119,9 @@ where
     }
 }
 
-/// The configuration of the watch on published Secrets.
-pub fn published_secrets() -> watcher::Config {
-    watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, label::CLAIM_MANAGER))
+/// The configuration of the watch on the Secrets that one kind publishes.
+pub fn published_secrets(kind: ClaimKind) -> watcher::Config {
+    watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, kind.manager()))
 }
 
 /// Requests for the claims themselves.
@@ -133,10 +135,10 @@ where
 }
 
 /// Requests for the claims whose Secret was touched.
-pub fn of_secrets(
+pub fn of_secrets<K: Publisher>(
     touched: Touched<PartialObjectMeta<Secret>>,
-    claims: Cache<DatabaseClaim>,
-) -> Requests<DatabaseClaim> {
+    claims: Cache<K>,
+) -> Requests<K> {
     touched
         .map_ok(move |secret| {
             let claim = claim_of(&secret, &claims);
@@ -146,11 +148,30 @@ pub fn of_secrets(
         .boxed()
 }
 
+/// A kind that publishes Secrets.
+pub trait Publisher:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Send + Sync + 'static
+{
+    fn secret_name(&self) -> &str;
+}
+
+impl Publisher for DatabaseClaim {
+    fn secret_name(&self) -> &str {
+        self.secret_name()
+    }
+}
+
+impl Publisher for DbRoleClaim {
+    fn secret_name(&self) -> &str {
+        self.secret_name()
+    }
+}
+
 /// The claim that published a Secret: named by its annotation, else the one that names the Secret.
-fn claim_of(
+pub fn claim_of<K: Publisher>(
     secret: &PartialObjectMeta<Secret>,
-    claims: &Cache<DatabaseClaim>,
-) -> Option<ObjectRef<DatabaseClaim>> {
+    claims: &Cache<K>,
+) -> Option<ObjectRef<K>> {
     let namespace = secret.namespace()?;
     if let Some(name) = secret.annotations().get(annotation::CLAIM_NAME) {
         return Some(ObjectRef::new(name).within(&namespace));
@@ -163,11 +184,11 @@ fn claim_of(
 }
 
 /// Requests for every cached claim that `concerns`, whenever `trigger` fires.
-pub fn all_on<T: Send + 'static>(
+pub fn all_on<T: Send + 'static, K: Publisher>(
     trigger: impl Stream<Item = T> + Send + 'static,
-    claims: Cache<DatabaseClaim>,
-    concerns: impl Fn(&T, &DatabaseClaim) -> bool + Send + Sync + 'static,
-) -> Requests<DatabaseClaim> {
+    claims: Cache<K>,
+    concerns: impl Fn(&T, &K) -> bool + Send + Sync + 'static,
+) -> Requests<K> {
     trigger
         .flat_map(move |event| {
             let found = claims.state();

@@ -41,6 +41,9 @@ pub struct Args {
     /// Ask pods with an injected proxy which credential they use, and say it in their claims' status.
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true")]
     pub follow_consumers: bool,
+    /// Let role claims of every namespace share claims that list none, as the original does.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub role_claims_from_any_namespace: bool,
     /// Cluster access outside a cluster.
     #[arg(long, env = "KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,

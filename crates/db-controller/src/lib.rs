@@ -48,6 +48,7 @@ pub async fn run(args: Args, hook: Box<dyn Hook>) -> anyhow::Result<()> {
             watch_namespaces: args.watch_namespaces.clone(),
             identity: identity(),
             follows_consumers: args.follow_consumers,
+            role_claims_from_any_namespace: args.role_claims_from_any_namespace,
         },
         config_file: args.config_file.clone(),
         leader_elect: args.leader_elect,

@@ -13,6 +13,7 @@ pub mod names;
 pub mod observed;
 pub mod password;
 pub mod place;
+pub mod role_claim;
 pub mod rotation;
 pub mod schedule;
 pub mod secret;

@@ -55,6 +55,11 @@ pub fn until(now: Timestamp, at: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
+/// Up to a fifth more, always the same for one claim.
+pub fn jittered(wait: Duration, uid: &str) -> Duration {
+    wait + stable_part(uid, wait / 5)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

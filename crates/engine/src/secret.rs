@@ -12,7 +12,7 @@ use crate::{
     names::{DatabaseName, Login},
     source::SecretData,
     template::Part,
-    wishes::SecretShape,
+    wishes::{ClaimId, SecretShape},
 };
 
 /// The Secret as it was read, reduced to what is decided on.
@@ -25,7 +25,7 @@ pub struct Stored {
     pub data: SecretData,
 }
 
-/// Whose a Secret is, seen from one claim.
+/// Whose a Secret is, seen from one claim or role claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// This claim's, or an earlier claim's of the same name.
@@ -36,14 +36,14 @@ pub enum Owner {
 }
 
 impl Stored {
-    pub fn owner(&self, claim_name: &str, claim_uid: &str) -> Owner {
-        if self.labels.get(label::MANAGED_BY).map(String::as_str) != Some(label::CLAIM_MANAGER) {
+    pub fn owner(&self, claim: &ClaimId) -> Owner {
+        if self.labels.get(label::MANAGED_BY).map(String::as_str) != Some(claim.kind.manager()) {
             return Owner::Foreign;
         }
         let named = |key| self.annotations.get(key).map(String::as_str);
-        if self.owner_uids.iter().any(|uid| uid == claim_uid)
-            || named(annotation::CLAIM_UID) == Some(claim_uid)
-            || named(annotation::CLAIM_NAME) == Some(claim_name)
+        if self.owner_uids.contains(&claim.uid)
+            || named(annotation::CLAIM_UID) == Some(&claim.uid)
+            || named(annotation::CLAIM_NAME) == Some(&claim.name)
         {
             return Owner::Ours;
         }
@@ -251,6 +251,7 @@ fn of_mongo(dsn: &Dsn, shape: &SecretShape) -> SecretData {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wishes::ClaimKind;
 
     fn stored(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Stored {
         let map = |pairs: &[(&str, &str)]| {
@@ -269,9 +270,18 @@ mod tests {
     #[test]
     fn row_22_only_our_own_secret_is_ours() {
         let ours = [(label::MANAGED_BY, label::CLAIM_MANAGER)];
-        let check = |labels, annotations, want| {
-            assert_eq!(stored(labels, annotations).owner("orders", "uid-1"), want);
+        let of = |kind| ClaimId {
+            kind,
+            namespace: "shop".to_owned(),
+            name: "orders".to_owned(),
+            uid: "uid-1".to_owned(),
         };
+        let check = |labels, annotations, want| {
+            let claim = of(ClaimKind::Claim);
+            assert_eq!(stored(labels, annotations).owner(&claim), want);
+        };
+        let namesake = stored(&ours, &[(annotation::CLAIM_NAME, "orders")]);
+        assert_eq!(namesake.owner(&of(ClaimKind::RoleClaim)), Owner::Foreign);
         check(&[], &[(annotation::CLAIM_UID, "uid-1")], Owner::Foreign);
         check(&ours, &[(annotation::CLAIM_UID, "uid-1")], Owner::Ours);
         check(&ours, &[], Owner::Unclaimed);

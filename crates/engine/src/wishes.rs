@@ -5,6 +5,8 @@ mod of_claim;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use api::names::label;
+
 pub use self::{
     access::{Access, Accounts, RoleWish},
     of_claim::{Error, deletes},
@@ -18,9 +20,27 @@ use crate::{
     template::Template,
 };
 
-/// The claim, as it is named in marks, Secrets and logs.
+/// What publishes a Secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimKind {
+    Claim,
+    RoleClaim,
+}
+
+impl ClaimKind {
+    /// What the label `managed-by` of its Secret says.
+    pub fn manager(self) -> &'static str {
+        match self {
+            Self::Claim => label::CLAIM_MANAGER,
+            Self::RoleClaim => label::ROLE_CLAIM_MANAGER,
+        }
+    }
+}
+
+/// A claim or role claim, as it is named in marks, Secrets and logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimId {
+    pub kind: ClaimKind,
     pub namespace: String,
     pub name: String,
     pub uid: String,

@@ -39,6 +39,7 @@ pub struct TestEnv {
 struct Made {
     logins: Vec<String>,
     databases: Vec<String>,
+    namespaces: Vec<String>,
     charts: Vec<InstalledChart>,
     /// Open, so that they can be read after the process and its folder are gone.
     logs: Vec<std::fs::File>,
@@ -86,6 +87,14 @@ impl TestEnv {
 
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Makes one more namespace, and returns its name.
+    pub async fn neighbour(&self) -> Result<String> {
+        let name = format!("neighbour-{}", names::random(8));
+        self.cluster().create_namespace(&name).await?;
+        self.made().namespaces.push(name.clone());
+        Ok(name)
     }
 
     /// A client with all rights.
@@ -192,6 +201,7 @@ impl TestEnv {
         let Made {
             logins,
             databases,
+            namespaces,
             charts,
             logs: _,
         } = std::mem::take(&mut *self.made());
@@ -199,6 +209,9 @@ impl TestEnv {
             self.cluster().uninstall_chart(chart).await?;
         }
         self.cluster().delete_namespace(&self.namespace).await?;
+        for namespace in namespaces {
+            self.cluster().delete_namespace(&namespace).await?;
+        }
         for database in databases {
             self.postgres().drop_database(&database).await?;
         }

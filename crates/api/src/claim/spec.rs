@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::DatabaseClaimStatus;
+use crate::server::AllowedNamespaces;
 
 /// A database with an owner role, two logins that take turns, and a Secret with connection strings.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -131,6 +132,10 @@ pub struct DatabaseClaimSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "auth_mechanisms")]
     pub auth_mechanisms: Option<Vec<String>>,
+
+    /// Namespaces whose DbRoleClaims may share this claim's database. Those of its own namespace may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_claim_namespaces: Option<AllowedNamespaces>,
 
     /// Engine version of a database that a provider makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

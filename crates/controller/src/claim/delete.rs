@@ -11,11 +11,12 @@ use engine::{
 };
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{admin, former_secret, inputs::Inputs, set_finalizers};
+use super::{admin, former_secret, inputs::Inputs};
 use crate::{
     context::Scope,
+    copies,
     error::{Error, chain},
-    publish,
+    objects, publish,
 };
 
 /// Attempts at a server that does not answer, before what is there is left behind.
@@ -66,7 +67,7 @@ pub(super) async fn reconcile(claim: &DatabaseClaim, scope: &Scope) -> Action {
         events.normal(claim, reason, &note).await;
     }
     tracing::info!(reason, note, "claim ended");
-    match set_finalizers(claim, scope, &rest).await {
+    match objects::set_finalizers(&scope.context.client, claim, &rest).await {
         Err(Error::Kubernetes {
             source: kube::Error::Api(status),
             ..
@@ -180,17 +181,16 @@ async fn drop_everything(
     Ok(())
 }
 
-/// Deletes the Secret if it is the claim's, and those of earlier names.
+/// Deletes the Secret if it is the claim's, those of earlier names, and their copies.
 async fn delete_secrets(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
     let id = ClaimId::of(claim)?;
     let (client, current) = (&scope.context.client, claim.secret_name());
+    copies::remove_all(&scope.context, claim).await?;
     for former in former_secret::all(scope, &id, current).await? {
         publish::delete(client, &id, &former).await?;
     }
     match publish::read(client, &id.namespace, current).await? {
-        Some(found) if former_secret::is_of(&found.stored, &id) => {
-            publish::delete(client, &id, &found).await
-        }
+        Some(found) if found.is_of(&id) => publish::delete(client, &id, &found).await,
         _ => Ok(()),
     }
 }

@@ -3,10 +3,7 @@
 //! is always true.
 
 use api::names::annotation;
-use engine::{
-    secret::{Owner, Stored},
-    wishes::ClaimId,
-};
+use engine::{secret::Stored, wishes::ClaimId};
 use kube::ResourceExt;
 
 use super::{happening::Happening, pass::Pass};
@@ -33,15 +30,9 @@ pub(super) async fn all(
     for secret in named {
         let (client, name) = (&scope.context.client, secret.name_any());
         let found = publish::read(client, &claim.namespace, &name).await?;
-        all.extend(found.filter(|found| is_of(&found.stored, claim)));
+        all.extend(found.filter(|found| found.is_of(claim)));
     }
     Ok(all)
-}
-
-/// Whether this very claim published the Secret, and not an earlier or a later one of its name.
-pub(super) fn is_of(stored: &Stored, claim: &ClaimId) -> bool {
-    stored.owner(&claim.name, &claim.uid) == Owner::Ours
-        && stored.annotations.get(annotation::CLAIM_UID) == Some(&claim.uid)
 }
 
 /// Deletes those whose login `ends`, or that name none. To be called before it ends.

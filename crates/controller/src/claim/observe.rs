@@ -32,7 +32,7 @@ pub(super) fn database(
 
 /// Refuses a Secret that is somebody else's.
 pub(super) fn check_owner(wishes: &Wishes, secret: Option<&Stored>) -> Result<(), Error> {
-    let owner = secret.map(|secret| secret.owner(&wishes.claim.name, &wishes.claim.uid));
+    let owner = secret.map(|secret| secret.owner(&wishes.claim));
     match owner {
         Some(Owner::Foreign) => Err(foreign(wishes)),
         _ => Ok(()),
@@ -46,7 +46,7 @@ pub(super) fn check_take_over(
     observed: &Observed,
 ) -> Result<(), Error> {
     let secret = observed.secret.as_ref();
-    let owner = secret.map(|secret| secret.owner(&wishes.claim.name, &wishes.claim.uid));
+    let owner = secret.map(|secret| secret.owner(&wishes.claim));
     if owner == Some(Owner::Unclaimed) && !decide::is_take_over(wishes, database, observed) {
         return Err(foreign(wishes));
     }

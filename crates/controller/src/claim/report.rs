@@ -21,10 +21,6 @@ use engine::{
     wishes::{Mode, Wishes},
 };
 use jiff::Timestamp;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
 
 use super::{
     happening::{Happening, addresses},
@@ -34,6 +30,7 @@ use super::{
 use crate::{
     context::{Context, Scope},
     error::{Error, chain},
+    objects,
     publish::Found,
 };
 
@@ -179,32 +176,21 @@ pub(super) async fn renamed(
     write(claim, context, &status).await
 }
 
-/// Patches the status if it differs. Only fields that changed travel; a removed one as null.
+/// Patches the status if it differs.
 pub(super) async fn write(
     claim: &DatabaseClaim,
     context: &Context,
     status: &DatabaseClaimStatus,
 ) -> Result<(), Error> {
-    let before = serde_json::to_value(claim.status.clone().unwrap_or_default());
-    let after = serde_json::to_value(status);
-    let (Ok(before), Ok(after)) = (before, after) else {
-        return Ok(());
-    };
-    let Some(change) = crate::merge_patch::between(&before, &after) else {
-        return Ok(());
-    };
-    let namespace = claim.namespace().unwrap_or_default();
-    let claims = Api::<DatabaseClaim>::namespaced(context.client.clone(), &namespace);
-    let patch = Patch::Merge(serde_json::json!({ "status": change }));
-    let written = claims
-        .patch_status(&claim.name_any(), &PatchParams::default(), &patch)
-        .await
-        .map_err(Error::kubernetes("take the claim's status"));
+    let before = claim.status.clone().unwrap_or_default();
+    let written = objects::patch_status(&context.client, claim, &before, status).await;
     match &written {
-        Ok(object) => context.memory.wrote(object),
+        Ok(object) => object
+            .iter()
+            .for_each(|object| context.memory.wrote(object)),
         Err(err) => tracing::warn!(error = chain(err), "status not written"),
     }
-    written.map(|_| ())
+    written.map(drop)
 }
 
 /// The status of a claim that could not be brought to what it asks for. What works goes on

@@ -3,9 +3,11 @@
 use api::{
     claim::{DatabaseClaim, DatabaseClaimStatus, PER_DATABASE},
     config::{Complexity, Config},
+    role_claim::DbRoleClaim,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Access, ClaimId, RoleWish, SecretShape, SystemFunction, Wishes};
+use super::{Access, ClaimId, ClaimKind, RoleWish, SecretShape, SystemFunction, Wishes};
 use crate::{
     ErrorClass,
     address::Engine,
@@ -88,8 +90,16 @@ const RETAIN: &str = "Retain";
 
 impl ClaimId {
     pub fn of(claim: &DatabaseClaim) -> Result<Self, Error> {
-        let metadata = &claim.metadata;
+        Self::read(ClaimKind::Claim, &claim.metadata)
+    }
+
+    pub fn of_role_claim(claim: &DbRoleClaim) -> Result<Self, Error> {
+        Self::read(ClaimKind::RoleClaim, &claim.metadata)
+    }
+
+    fn read(kind: ClaimKind, metadata: &ObjectMeta) -> Result<Self, Error> {
         Ok(Self {
+            kind,
             namespace: metadata
                 .namespace
                 .clone()

@@ -13,7 +13,7 @@ use engine::{
     observed::{Observed, Proof, Recorded},
     password::{Generator, PasswordSource, Policy},
     step::ServerStep,
-    wishes::{Access, ClaimId, Mode, RoleWish, SecretShape, Timing, Wishes},
+    wishes::{Access, ClaimId, ClaimKind, Mode, RoleWish, SecretShape, Timing, Wishes},
 };
 use mongo::{Admins, Locked, Session, Timeouts};
 use mongodb::{
@@ -213,6 +213,7 @@ pub(crate) struct Claim {
 impl Claim {
     pub(crate) fn new(user: &str) -> Self {
         let claim = ClaimId {
+            kind: ClaimKind::Claim,
             namespace: "shop".to_owned(),
             name: user.to_owned(),
             uid: format!("uid-of-{user}"),

@@ -16,7 +16,7 @@ use crate::{
     password::Policy,
     secret::Stored,
     step::ServerStep,
-    wishes::{Access, ClaimId, Mode, SecretShape, Timing, Wishes},
+    wishes::{Access, ClaimId, ClaimKind, Mode, SecretShape, Timing, Wishes},
 };
 
 pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
@@ -45,6 +45,7 @@ pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
 pub(crate) fn wishes(mode: Mode) -> Wishes {
     Wishes {
         claim: ClaimId {
+            kind: ClaimKind::Claim,
             namespace: "shop".into(),
             name: "orders".into(),
             uid: "uid-1".into(),
