@@ -39,7 +39,7 @@ pub(super) async fn subjects(env: &TestEnv, stage: &Stage) -> Result<Vec<Subject
         let database = env.create_database_of("orders", admin.login()).await?;
         let source = admin.clone().database(&database);
         let spec = existing(&adopted.role, &source);
-        subjects.push(claim(stage, adopted, spec, &rotation).await?);
+        let adopted = claim(stage, adopted, spec, &rotation).await?;
         let made = Subject {
             name: format!("made-{name}"),
             role: own("baker"),
@@ -48,7 +48,14 @@ pub(super) async fn subjects(env: &TestEnv, stage: &Stage) -> Result<Vec<Subject
         let database = own("bread");
         env.adopt_database(&database);
         let spec = json!({ "userName": made.role, "databaseName": database, "server": server });
-        subjects.push(claim(stage, made, spec, &rotation).await?);
+        let made = claim(stage, made, spec, &rotation).await?;
+        // One of each kind, and of each pace, is shared.
+        let shared = match pace {
+            Pace::WithoutPause => &adopted,
+            Pace::AfterRetirement => &made,
+        };
+        shared.share(stage).await?;
+        subjects.extend([adopted, made]);
     }
     Ok(subjects)
 }
@@ -61,7 +68,6 @@ async fn claim(
 ) -> Result<Subject> {
     merge(&mut spec, json!({ "rotation": rotation }));
     stage.claim(&subject.name, spec).await?;
-    subject.share(stage).await?;
     Ok(subject)
 }
 
