@@ -8,7 +8,7 @@ use api::conditions::{self, Type};
 use api::role_claim::DbRoleClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use testkit::wait::wait_for;
 
@@ -76,6 +76,13 @@ impl RoleClaims {
             Ok(found.cloned())
         })
         .await
+    }
+
+    /// Merges `patch` into one.
+    pub(crate) async fn patch(&self, name: &str, patch: Value) -> Result<()> {
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        self.api.patch(name, &params, &patch).await?;
+        Ok(())
     }
 
     /// Deletes one and waits until it is gone.

@@ -91,12 +91,49 @@ async fn row_33_a_copy_is_kept_true_and_goes_with_its_role_claim() -> Result<()>
 
         // The original's role claims have a finalizer; it holds nothing up.
         let held = json!({ "metadata": { "finalizers": [finalizer::ROLE_CLAIM] } });
-        let held = Patch::Merge(held);
-        let params = PatchParams::default();
-        role_claims.api.patch("reports", &params, &held).await?;
+        role_claims.patch("reports", held).await?;
         role_claims.delete("reports").await?;
         stage.event("reports", "Deleted").await?;
         log_in(&stage.secret("shop").await?).await.map(drop)
+    })
+    .await
+}
+
+/// A copy that nobody asks for any more goes before it becomes untrue, and not before that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_left_goes_with_its_login() -> Result<()> {
+    env(async |env| {
+        let stage = Stage::of(env);
+        let _controller = env.controller("").await?;
+        for name in ["shop", "bakery"] {
+            let admin = owned_database(env).await?;
+            stage.claim(name, existing(&own("clerk"), &admin)).await?;
+            stage.ready(name).await?;
+        }
+        let (role_claims, secrets) = (RoleClaims::of(&stage), stage.secrets());
+        role_claims.create("reports", "shop", json!({})).await?;
+        role_claims.ready("reports").await?;
+        let prober = Prober::start(stage.client.clone(), &stage.namespace, "reports");
+        let renamed = json!({ "spec": { "secretName": "figures" } });
+        role_claims.patch("reports", renamed).await?;
+        is_copied(&stage, &secrets, "shop", "figures").await?;
+        stage.rotate("shop").await?;
+        log_in(&stage.secret("reports").await?).await?;
+        stage.rotate("shop").await?;
+        ensure!(secrets.get_opt("reports").await?.is_none());
+        is_copied(&stage, &secrets, "shop", "figures").await?;
+
+        let name = |name: &str| json!({ "spec": { "sourceDatabaseClaim": { "name": name } } });
+        role_claims.patch("reports", name("bakery")).await?;
+        is_copied(&stage, &secrets, "bakery", "figures").await?;
+        role_claims.patch("reports", name("nowhere")).await?;
+        role_claims
+            .condition("reports", Type::Ready, "Blocked")
+            .await?;
+        ensure!(secrets.get_opt("figures").await?.is_none());
+        let report = prober.stop().await?;
+        ensure!(report.failures == 0, "{report:?}");
+        Ok(())
     })
     .await
 }

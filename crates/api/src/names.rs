@@ -43,6 +43,8 @@ pub mod annotation {
     /// On a published Secret: the keys that are ours, so that one which is no longer wished goes
     /// before its password ends.
     pub const KEYS: &str = "persistance.atlas.infoblox.com/published-keys";
+    /// On the Secret of a role claim: the claim, `namespace/name`, whose Secret it is a copy of.
+    pub const COPY_OF: &str = "persistance.atlas.infoblox.com/copy-of";
     /// On a published Secret: makes publications that began before it fail (see docs/architecture.md).
     pub const FENCE: &str = "persistance.atlas.infoblox.com/fence";
 }

@@ -63,6 +63,8 @@ pub struct Context {
     pub claims: OnceLock<Vec<Cache<DatabaseClaim>>>,
     /// The role claims of every watched scope; empty until this replica leads.
     pub role_claims: OnceLock<Vec<Cache<DbRoleClaim>>>,
+    /// The Secrets of role claims in every watched scope; empty until this replica leads.
+    pub copies: OnceLock<Vec<Cache<PartialObjectMeta<Secret>>>>,
     /// Places on servers with a quota that no status tells of yet.
     pub reservations: Reservations,
     /// Bounds the claims whose pods are asked at once which credential they use.
@@ -88,7 +90,7 @@ impl Context {
         caches.iter().all(Cache::is_whole_now).then_some(caches)
     }
 
-    /// Waits until the claims and role claims of every scope are known: what is merely not cached
+    /// Waits until the claims, role claims and their Secrets of every scope are known: what is merely not cached
     /// yet must not look deleted.
     pub async fn is_synced(&self) {
         for claims in self.claims.get().into_iter().flatten() {
@@ -96,6 +98,9 @@ impl Context {
         }
         for role_claims in self.role_claims.get().into_iter().flatten() {
             role_claims.is_whole().await;
+        }
+        for copies in self.copies.get().into_iter().flatten() {
+            copies.is_whole().await;
         }
         self.servers.is_whole().await;
         self.namespaces.is_whole().await;

@@ -151,8 +151,8 @@ pub async fn fence(client: &Client, claim: &ClaimId, found: &Found) -> Result<Fo
 }
 
 /// Deletes exactly the Secret that was read.
-pub async fn delete(client: &Client, claim: &ClaimId, found: &Found) -> Result<(), Error> {
-    let secrets = Api::<Secret>::namespaced(client.clone(), &claim.namespace);
+pub async fn delete(client: &Client, namespace: &str, found: &Found) -> Result<(), Error> {
+    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
     let params = DeleteParams {
         preconditions: Some(Preconditions {
             uid: found.object.metadata.uid.clone(),
@@ -181,7 +181,10 @@ pub async fn delete_leftover(
     if !found.stored.owner_uids.contains(&claim.uid) {
         return None;
     }
-    delete(client, claim, &found).await.ok().map(|()| name)
+    delete(client, &claim.namespace, &found)
+        .await
+        .ok()
+        .map(|()| name)
 }
 
 /// Whether everything but the credential stands as the claim wishes: labels, annotations, owner,

@@ -65,17 +65,23 @@ async fn share(role_claim: &DbRoleClaim, context: &Context) -> Result<Copied, Er
     }
     let named = &role_claim.spec.source_database_claim;
     let source = ObjectRef::new(&named.name).within(&named.namespace);
-    let source = context.claim(&source).ok_or_else(|| Refusal::NoSource {
-        claim: format!("{}/{}", named.namespace, named.name),
-    })?;
-    let copy = copies::bring(context, role_claim, &source).await;
-    if let Err(Error::RoleClaim(Refusal::NoConsent { .. })) = copy
-        && report::was_shared(role_claim)
-        && copies::remove(context, role_claim).await?
-    {
-        report::withdrawn(role_claim, context).await;
+    let name = format!("{}/{}", named.namespace, named.name);
+    let copied = match context.claim(&source) {
+        Some(source) => copies::bring(context, role_claim, &source).await,
+        None => Err(Refusal::NoSource {
+            claim: name.clone(),
+        }
+        .into()),
+    };
+    if let Err(Error::RoleClaim(refusal)) = &copied {
+        let has_consent = !matches!(refusal, Refusal::NoConsent { .. });
+        // Of another claim it is a copy that nobody asks for any more.
+        let is_over = |source: &str| !has_consent || source != name;
+        if copies::withdraw(context, role_claim, is_over).await? {
+            report::withdrawn(role_claim, context, refusal).await;
+        }
     }
-    copy
+    copied
 }
 
 /// When the role claim is looked at again; changes of its source and Secrets come by themselves.

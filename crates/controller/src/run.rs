@@ -206,6 +206,7 @@ fn context(
         memory: Memories::default(),
         claims: OnceLock::new(),
         role_claims: OnceLock::new(),
+        copies: OnceLock::new(),
         reservations: Reservations::default(),
         asking: Semaphore::new(ASKED_AT_ONCE),
         started_at: Timestamp::now(),
@@ -288,6 +289,8 @@ fn lead(
     // Known before anything is decided: a claim may be shared with another scope.
     let _ = context.claims.set(claims.clone());
     let _ = context.role_claims.set(role_claims.collect());
+    let copies = caches.iter().map(|caches| caches.copies.0.clone());
+    let _ = context.copies.set(copies.collect());
     let (shared, _) = broadcast::channel::<News>(256);
     let scopes: Vec<_> = caches
         .into_iter()

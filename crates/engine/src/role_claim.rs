@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use api::{claim::DatabaseClaim, names::annotation, role_claim::DbRoleClaim};
+use api::{
+    claim::DatabaseClaim,
+    names::{annotation, label},
+    role_claim::DbRoleClaim,
+};
 
-use crate::{ErrorClass, secret::Stored, source::SecretData};
+use crate::{ErrorClass, secret::Stored, source::SecretData, wishes::ClaimKind};
 
 /// Why a role claim gets nothing, as long as nobody changes something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +75,14 @@ pub fn ground(
 pub fn is_copy(role_claim: &DbRoleClaim) -> bool {
     let map = role_claim.spec.schema_role_map.as_ref();
     map.is_none_or(BTreeMap::is_empty)
+}
+
+/// Whether a Secret says that it is a copy of what that claim, `namespace/name`, publishes.
+pub fn is_copy_of(stored: &Stored, claim: &str) -> bool {
+    let manager = stored.labels.get(label::MANAGED_BY);
+    let source = stored.annotations.get(annotation::COPY_OF);
+    manager.is_some_and(|manager| manager == ClaimKind::RoleClaim.manager())
+        && source.is_some_and(|source| source == claim)
 }
 
 /// What of a claim's Secret a role claim gets: the keys that the controller published. What people

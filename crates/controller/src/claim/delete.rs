@@ -187,10 +187,10 @@ async fn delete_secrets(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Erro
     let (client, current) = (&scope.context.client, claim.secret_name());
     copies::remove_all(&scope.context, claim).await?;
     for former in former_secret::all(scope, &id, current).await? {
-        publish::delete(client, &id, &former).await?;
+        publish::delete(client, &id.namespace, &former).await?;
     }
     match publish::read(client, &id.namespace, current).await? {
-        Some(found) if found.is_of(&id) => publish::delete(client, &id, &found).await,
+        Some(found) if found.is_of(&id) => publish::delete(client, &id.namespace, &found).await,
         _ => Ok(()),
     }
 }

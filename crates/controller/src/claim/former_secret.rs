@@ -40,7 +40,7 @@ pub(super) async fn remove(pass: &mut Pass<'_>, ends: impl Fn(&str) -> bool) -> 
     let wishes = &pass.inputs.wishes;
     for found in all(pass.scope, &wishes.claim, &wishes.secret.name).await? {
         if is_ending(&found.stored, &ends) {
-            publish::delete(&pass.context.client, &wishes.claim, &found).await?;
+            publish::delete(&pass.context.client, &wishes.claim.namespace, &found).await?;
             let secret = found.name();
             pass.happenings
                 .push(Happening::FormerSecretRemoved { secret });

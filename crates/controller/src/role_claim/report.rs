@@ -6,7 +6,7 @@ use api::{
 };
 use engine::{
     error_class::ErrorClass,
-    role_claim::{self, Ground},
+    role_claim::{self, Ground, Refusal},
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -56,18 +56,8 @@ pub(super) async fn report(
     }
 }
 
-/// Whether this controller published the Secret before.
-pub(super) fn was_shared(role_claim: &DbRoleClaim) -> bool {
-    let status = role_claim.status.as_ref();
-    status.is_some_and(|status| conditions::is_true(&status.conditions, Type::Ready))
-}
-
-pub(super) async fn withdrawn(role_claim: &DbRoleClaim, context: &Context) {
-    let note = format!(
-        "Secret {} was removed: claim {} no longer admits this namespace",
-        role_claim.secret_name(),
-        source_of(role_claim)
-    );
+pub(super) async fn withdrawn(role_claim: &DbRoleClaim, context: &Context, why: &Refusal) {
+    let note = format!("Secret {} was removed: {why}", role_claim.secret_name());
     context.events.warning(role_claim, "Withdrawn", &note).await;
 }
 

@@ -20,10 +20,11 @@ pub trait Trim: Resource {
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What is asked of a published Secret without reading it.
-const OF_SECRETS: [&str; 3] = [
+const OF_SECRETS: [&str; 4] = [
     annotation::CLAIM_NAME,
     annotation::ROTATED_AT,
     annotation::HANDLED_ROTATE,
+    annotation::COPY_OF,
 ];
 
 fn trim_metadata(metadata: &mut ObjectMeta) {
