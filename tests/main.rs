@@ -6,6 +6,7 @@ mod chart;
 mod claims;
 mod faults;
 mod mongo;
+mod plugin;
 mod promise;
 mod role_claims;
 mod samples;

@@ -12,19 +12,21 @@ use super::{progress, tools, workspace};
 pub enum Program {
     Controller,
     Dbproxy,
+    Plugin,
 }
 
 /// Held while cargo runs, and remembers its results.
 static BUILT: Mutex<Vec<(Program, PathBuf)>> = Mutex::new(Vec::new());
 
 impl Program {
-    pub const ALL: [Self; 2] = [Self::Controller, Self::Dbproxy];
+    pub const ALL: [Self; 3] = [Self::Controller, Self::Dbproxy, Self::Plugin];
 
     /// Names a binary that is up to date already; `cargo xtask test` sets it.
     pub fn variable(self) -> &'static str {
         match self {
             Self::Controller => "TESTKIT_CONTROLLER",
             Self::Dbproxy => "TESTKIT_DBPROXY",
+            Self::Plugin => "TESTKIT_PLUGIN",
         }
     }
 
@@ -32,6 +34,7 @@ impl Program {
         match self {
             Self::Controller => ("db-controller", "db-controller"),
             Self::Dbproxy => ("db-controller-dbproxy", "dbproxy"),
+            Self::Plugin => ("kubectl-dbclaim", "kubectl-dbclaim"),
         }
     }
 

@@ -11,7 +11,7 @@ use super::Complaint;
 const UNSHIPPED: [&str; 3] = ["db-controller-testkit", "xtask", "db-controller-tests"];
 
 /// A crate and direct dependencies that it must not have.
-const FORBIDDEN: [(&str, &[&str]); 11] = [
+const FORBIDDEN: [(&str, &[&str]); 12] = [
     (
         "db-controller-api",
         &["tokio", "sqlx", "mongodb", "reqwest"],
@@ -74,6 +74,10 @@ const FORBIDDEN: [(&str, &[&str]); 11] = [
             "db-controller-engine",
             "db-controller-core",
         ],
+    ),
+    (
+        "kubectl-dbclaim",
+        &["sqlx", "mongodb", "db-controller-core"],
     ),
     (
         "db-controller-program",

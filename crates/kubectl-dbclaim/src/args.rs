@@ -1,0 +1,109 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Shows and steers the claims of db-controller.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-dbclaim",
+    bin_name = "kubectl dbclaim",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not ready or waited in vain."
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+    /// How answers are printed.
+    #[arg(short, long, value_enum, default_value_t = Output::Text, global = true)]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which cluster, as kubectl has it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClusterArgs {
+    /// Namespace; unset, that of the kubeconfig's context.
+    #[arg(short, long, global = true)]
+    pub(crate) namespace: Option<String>,
+    /// Context of the kubeconfig.
+    #[arg(long, global = true)]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig file; unset, KUBECONFIG or ~/.kube/config.
+    #[arg(long, global = true)]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists claims and role claims with their logins and times.
+    List {
+        /// Of all namespaces.
+        #[arg(short = 'A', long)]
+        all_namespaces: bool,
+    },
+    /// Shows one claim; exit code 3 if it is not ready.
+    Status { claim: String },
+    /// Replaces the credential now, and waits until it is published.
+    Rotate {
+        claim: String,
+        /// Ask and return.
+        #[arg(long)]
+        no_wait: bool,
+        /// How long to wait, such as 90s or 5m.
+        #[arg(long, default_value = "2m")]
+        timeout: Timeout,
+    },
+    /// Stops the rotation timer; what is published goes on working.
+    Pause { claim: String },
+    /// Lets the rotation timer go on.
+    Resume { claim: String },
+}
+
+/// A time to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timeout(Duration);
+
+impl From<Timeout> for Duration {
+    fn from(Timeout(duration): Timeout) -> Self {
+        duration
+    }
+}
+
+impl FromStr for Timeout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span: jiff::SignedDuration = text.parse().map_err(|err| format!("{err}"))?;
+        let duration = Duration::try_from(span).map_err(|_| "it is negative".to_owned())?;
+        Ok(Self(duration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_times_are_those_of_kubectl() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+        for (text, seconds) in [("90s", 90), ("5m", 300), ("1h30m", 5400)] {
+            let timeout: Timeout = text.parse().unwrap_or(Timeout(Duration::ZERO));
+            assert_eq!(Duration::from(timeout).as_secs(), seconds);
+        }
+        assert!("soon".parse::<Timeout>().is_err());
+    }
+}

@@ -1,0 +1,72 @@
+//! `kubectl dbclaim`: shows and steers claims from the command line.
+//! It speaks to the API server as its caller, with the caller's rights, and to no database.
+
+#![expect(clippy::print_stdout, reason = "the answers of a command line tool")]
+
+mod args;
+mod claims;
+mod cluster;
+mod list;
+mod output;
+mod pause;
+mod rotate;
+mod status;
+mod when;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+use crate::cluster::Cluster;
+
+/// How a command ended. Wrong usage is 2, by clap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// 0.
+    Well,
+    /// 3: the claim is not ready, or what was waited for did not come.
+    NotReady,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    // Nothing is installed before this line, so it can't fail.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(Args::parse()).await {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::NotReady) => ExitCode::from(3),
+        Err(err) => {
+            eprintln!("error: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<Ended> {
+    let Args {
+        cluster,
+        output,
+        command,
+    } = args;
+    let cluster = Cluster::connect(&cluster).await?;
+    match command {
+        Command::List { all_namespaces } => list::run(&cluster, all_namespaces, output).await,
+        Command::Status { claim } => status::run(&cluster, &claim, output).await,
+        Command::Rotate {
+            claim,
+            no_wait,
+            timeout,
+        } => {
+            rotate::run(
+                &cluster,
+                &claim,
+                (!no_wait).then_some(timeout.into()),
+                output,
+            )
+            .await
+        }
+        Command::Pause { claim } => pause::run(&cluster, &claim, true, output).await,
+        Command::Resume { claim } => pause::run(&cluster, &claim, false, output).await,
+    }
+}

@@ -1,0 +1,215 @@
+//! `kubectl dbclaim` on a live control plane, on a terminal of 80 columns: what it prints is what
+//! its documentation shows.
+
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use testkit::assets::programs::Program;
+use testkit::assets::workspace;
+use testkit::env;
+use testkit::postgres::PostgresServer;
+use testkit::process::Workdir;
+
+use crate::role_claims::RoleClaims;
+use crate::support::{Stage, condition_of};
+use api::conditions::Type;
+
+/// How a terminal is told that a line is empty again: after a progress bar.
+const CLEARED: &str = "\u{1b}[2K";
+
+/// So much of a line that was cut is compared.
+const CUT: usize = 56;
+
+/// Where the commands run: a namespace with claims of every kind.
+struct Scene {
+    stage: Stage,
+    kubeconfig: Arc<Workdir>,
+    /// What the test has named otherwise than the documentation.
+    names: Vec<(String, &'static str)>,
+}
+
+impl Scene {
+    fn command(&self, arguments: &str) -> Result<String> {
+        let program = Program::Plugin.binary()?;
+        let kubeconfig = self.kubeconfig.join("kubeconfig");
+        Ok(format!(
+            "{} --kubeconfig {} --namespace {} {arguments}",
+            program.display(),
+            kubeconfig.display(),
+            self.stage.namespace
+        ))
+    }
+
+    /// Runs a command as it is run in a pipe.
+    fn run(&self, arguments: &str) -> Result<Output> {
+        let command = self.command(arguments)?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command]).output().context(command)
+    }
+
+    /// Runs a command on a terminal; what stands there then.
+    fn on_terminal(&self, arguments: &str) -> Result<String> {
+        let command = format!("stty columns 80 rows 24; {}", self.command(arguments)?);
+        let output = Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .output()
+            .context("cannot run script, of Debian's bsdutils")?;
+        ensure!(output.status.success(), "{command}: {output:?}");
+        let drawn = String::from_utf8(output.stdout)?.replace('\r', "");
+        let lines = drawn.lines();
+        let lines = lines.map(|line| line.rsplit(CLEARED).next().unwrap_or_default());
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+
+    fn json(&self, arguments: &str) -> Result<Value> {
+        let output = self.run(&format!("{arguments} --output json"))?;
+        ensure!(output.status.success(), "{arguments}: {output:?}");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// The text with the documentation's names, and without what differs from run to run: times,
+    /// ports, versions, and the width of columns.
+    fn told(&self, text: &str) -> Vec<String> {
+        let mut text = text.to_owned();
+        for (ours, theirs) in &self.names {
+            text = text.replace(ours, theirs);
+        }
+        text.lines()
+            .map(plain)
+            .filter(|line| !line.is_empty())
+            .collect()
+    }
+}
+
+/// A line in which every number is `#`.
+fn plain(line: &str) -> String {
+    let words = line.split_whitespace().map(|word| {
+        let digits = word.replace(|c: char| c.is_ascii_digit() || c == '.', "#");
+        let mut plain = String::new();
+        for c in digits.chars() {
+            if !(c == '#' && plain.ends_with('#')) {
+                plain.push(c);
+            }
+        }
+        // An age may be told in another unit by now.
+        let is_time = plain.len() == 2 && plain.starts_with('#');
+        if is_time { "#".to_owned() } else { plain }
+    });
+    let line = words.collect::<Vec<_>>().join(" ");
+    // Where a line is cut moves with what stands before it.
+    match line.strip_suffix('…') {
+        Some(cut) => cut.chars().take(CUT).chain(['…']).collect(),
+        None => line,
+    }
+}
+
+/// Commands of the documentation, each with what it prints.
+fn documented() -> Result<Vec<(String, String)>> {
+    let text = std::fs::read_to_string(workspace().join("docs/kubectl-dbclaim.md"))?;
+    let mut all = Vec::new();
+    for block in text.split("```console\n").skip(1) {
+        let (block, _) = block.split_once("```").context("a block without end")?;
+        for command in block.split("$ kubectl dbclaim ").skip(1) {
+            let (command, printed) = command.split_once('\n').context("an empty command")?;
+            all.push((command.to_owned(), printed.to_owned()));
+        }
+    }
+    Ok(all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plugin_prints_what_its_documentation_shows() -> Result<()> {
+    env(async |env| {
+        // Short names, as people give them: a table of 80 columns shows no longer ones.
+        let stage = Stage {
+            client: env.client(),
+            namespace: env.neighbour().await?,
+        };
+        let config = format!("adminSecretNamespaces: [{}]\n", stage.namespace);
+        let _controller = env.controller(&config).await?;
+        let postgres = PostgresServer::builder().start().await?;
+        let admin = postgres.create_owner_admin().await?.dsn;
+        let port = json!({ "port": postgres.port() });
+        let server = stage.server("main", &admin, port).await?;
+        let made = |server: &str, class: &str| {
+            json!({ "userName": "clerk", "databaseName": "orders", "server": server, "class": class })
+        };
+        let class = env.namespace();
+        stage.claim("orders", made(&server, class)).await?;
+        stage.ready("orders").await?;
+        stage.claim("ledger", made("nowhere", class)).await?;
+        let waits = |claim: &_| condition_of(claim, Type::Ready).is_some();
+        stage
+            .claim_when("ledger", "ledger to be refused", waits)
+            .await?;
+        stage.claim("archive", made(&server, "blue")).await?;
+        let role_claims = RoleClaims::of(&stage);
+        role_claims
+            .create("reports", "orders", json!({ "class": class }))
+            .await?;
+        role_claims.ready("reports").await?;
+
+        let kubeconfig = Workdir::new("plugin")?;
+        kubeconfig.write("kubeconfig", &env.cluster().admin_kubeconfig()?)?;
+        let names = vec![
+            (server, "main"),
+            (stage.namespace.clone(), "shop"),
+            ("localhost".to_owned(), "pg1.internal"),
+        ];
+        let scene = Scene {
+            stage,
+            kubeconfig,
+            names,
+        };
+        let mut seen = 0;
+        for (command, shown) in documented()? {
+            let printed = scene.on_terminal(&command)?;
+            let widest = printed.lines().map(|line| line.chars().count()).max();
+            ensure!(widest.unwrap_or_default() <= 80, "{command}: {printed}");
+            assert_eq!(
+                scene.told(&printed),
+                scene.told(&shown),
+                "{command}:\n{printed}"
+            );
+            seen += 1;
+        }
+        ensure!(seen >= 5, "{seen} commands are documented");
+        in_scripts(&scene)
+    })
+    .await
+}
+
+/// For programs: JSON, nothing cut, and an exit code that says how it ended.
+fn in_scripts(scene: &Scene) -> Result<()> {
+    let list = scene.json("list")?;
+    let names: Vec<_> = list
+        .as_array()
+        .context("a list")?
+        .iter()
+        .map(|one| &one["name"])
+        .collect();
+    assert_eq!(names, ["archive", "ledger", "orders", "reports"]);
+    assert_eq!(scene.json("status orders")?["summary"]["isPaused"], false);
+    let rotated = scene.json("rotate orders")?;
+    assert_eq!(rotated["generation"], 3);
+    assert_ne!(rotated["from"], rotated["to"]);
+    assert_eq!(scene.json("rotate orders --no-wait")?["isDone"], false);
+    for (arguments, code, words) in [
+        ("status ledger", 3, "server nowhere"),
+        ("status archive", 3, "class blue"),
+        ("rotate archive --timeout 1s", 3, "no controller has acted"),
+        ("status nothing", 1, "there is no claim nothing"),
+        ("rotate reports", 1, "name the claim that it shares: orders"),
+        ("rotate orders --timeout soon", 2, "--timeout"),
+    ] {
+        let output = scene.run(arguments)?;
+        let (said, told) = (&output.stdout, &output.stderr);
+        let all = [said.as_slice(), told.as_slice()].concat();
+        let all = String::from_utf8_lossy(&all).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {all}");
+        assert!(all.contains(words), "{arguments}: {all}");
+    }
+    Ok(())
+}
