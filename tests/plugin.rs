@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testkit::assets::programs::Program;
-use testkit::assets::workspace;
+use testkit::assets::{self, workspace};
 use testkit::env;
 use testkit::postgres::PostgresServer;
 use testkit::process::Workdir;
@@ -15,6 +15,7 @@ use testkit::process::Workdir;
 use crate::role_claims::RoleClaims;
 use crate::support::{Stage, condition_of};
 use api::conditions::Type;
+use api::names::secret_key;
 
 /// How a terminal is told that a line is empty again: after a progress bar.
 const CLEARED: &str = "\u{1b}[2K";
@@ -34,8 +35,10 @@ impl Scene {
     fn command(&self, arguments: &str) -> Result<String> {
         let program = Program::Plugin.binary()?;
         let kubeconfig = self.kubeconfig.join("kubeconfig");
+        let psql = assets::postgres::binaries(assets::postgres::DEFAULT_MAJOR)?;
         Ok(format!(
-            "{} --kubeconfig {} --namespace {} {arguments}",
+            "PATH={}:$PATH {} --kubeconfig {} --namespace {} {arguments}",
+            psql.display(),
             program.display(),
             kubeconfig.display(),
             self.stage.namespace
@@ -176,26 +179,42 @@ async fn the_plugin_prints_what_its_documentation_shows() -> Result<()> {
             seen += 1;
         }
         ensure!(seen >= 5, "{seen} commands are documented");
-        in_scripts(&scene)
+        in_scripts(&scene)?;
+        is_discreet(&scene).await
     })
     .await
+}
+
+/// What others on the machine can see of psql says no password.
+async fn is_discreet(scene: &Scene) -> Result<()> {
+    let look = r"connect orders -- -Xc '\! cat /proc/$PPID/cmdline /proc/$PPID/environ' 2>&1";
+    let output = scene.run(look)?;
+    let seen = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(
+        output.status.success() && seen.contains("PGPASSFILE="),
+        "{seen}"
+    );
+    let secret = scene.stage.secret("orders").await?;
+    let password = secret.get(secret_key::PASSWORD).context("no password")?;
+    ensure!(!seen.contains(password), "the password is seen");
+    let failed = scene.run("connect orders -- -Xc 'SELECT 1/0' -v ON_ERROR_STOP=1")?;
+    assert_eq!(failed.status.code(), Some(1));
+    Ok(())
 }
 
 /// For programs: JSON, nothing cut, and an exit code that says how it ended.
 fn in_scripts(scene: &Scene) -> Result<()> {
     let list = scene.json("list")?;
-    let names: Vec<_> = list
-        .as_array()
-        .context("a list")?
-        .iter()
-        .map(|one| &one["name"])
-        .collect();
+    let all = list.as_array().context("a list")?.iter();
+    let names: Vec<_> = all.filter_map(|one| one.get("name")).collect();
     assert_eq!(names, ["archive", "ledger", "orders", "reports"]);
-    assert_eq!(scene.json("status orders")?["summary"]["isPaused"], false);
+    let status = scene.json("status orders")?;
+    assert_eq!(status.pointer("/summary/isPaused"), Some(&json!(false)));
     let rotated = scene.json("rotate orders")?;
-    assert_eq!(rotated["generation"], 3);
-    assert_ne!(rotated["from"], rotated["to"]);
-    assert_eq!(scene.json("rotate orders --no-wait")?["isDone"], false);
+    assert_eq!(rotated.get("generation"), Some(&json!(3)));
+    assert_ne!(rotated.get("from"), rotated.get("to"));
+    let asked = scene.json("rotate orders --no-wait")?;
+    assert_eq!(asked.get("isDone"), Some(&json!(false)));
     for (arguments, code, words) in [
         ("status ledger", 3, "server nowhere"),
         ("status archive", 3, "class blue"),

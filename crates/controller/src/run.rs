@@ -1,17 +1,19 @@
 //! Wiring: caches, reconcilers, leadership, servers, and the order in which they end.
 
+mod scope;
+
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use api::{claim::DatabaseClaim, config::Config, role_claim::DbRoleClaim, server::DatabaseServer};
+use api::{claim::DatabaseClaim, config::Config, server::DatabaseServer};
 use arc_swap::ArcSwap;
-use engine::{password::Generator, timeouts::Timeouts, wishes::ClaimKind};
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use engine::{password::Generator, timeouts::Timeouts};
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client,
     core::PartialObjectMeta,
@@ -24,9 +26,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::scope::Caches;
 use crate::{
     bound::Bound,
-    claim, config_file,
+    config_file,
     context::{Context, Memories, Scope, Settings},
     engines::Engines,
     events::Events,
@@ -34,10 +37,9 @@ use crate::{
     lease::Leadership,
     limits::Limits,
     metrics::Metrics,
-    news::{News, Told, receive},
+    news::{News, Told},
     queue::reconcile_all,
     quota::Reservations,
-    role_claim,
     serve::{self, Gate, Health},
     server::{self, ServerScope},
     tasks::{self, Tasks},
@@ -294,7 +296,7 @@ fn lead(
     let (shared, _) = broadcast::channel::<News>(256);
     let scopes: Vec<_> = caches
         .into_iter()
-        .map(|caches| scope(tasks, context, caches, (news, &shared), token))
+        .map(|caches| scope::start(tasks, context, caches, (news, &shared), token))
         .collect();
     let servers = Arc::new(ServerScope {
         context: Arc::clone(context),
@@ -324,100 +326,6 @@ fn lead(
         watch::drive(watched.namespaces, token.clone()),
     );
     scopes
-}
-
-/// What is watched in one namespace, or in all.
-struct Caches {
-    claims: Watch<DatabaseClaim>,
-    secrets: Watch<PartialObjectMeta<Secret>>,
-    role_claims: Watch<DbRoleClaim>,
-    copies: Watch<PartialObjectMeta<Secret>>,
-}
-
-/// A cache, and what moves it.
-type Watch<K> = (Cache<K>, Touched<K>);
-
-impl Caches {
-    fn of(client: &Client, namespace: Option<&str>) -> Self {
-        let all = watcher::Config::default();
-        let secrets = || watch::scoped::<PartialObjectMeta<Secret>>(client, namespace);
-        Self {
-            claims: watch::cached(watch::scoped(client, namespace), all.clone()),
-            secrets: watch::cached(secrets(), watch::published_secrets(ClaimKind::Claim)),
-            role_claims: watch::cached(watch::scoped(client, namespace), all),
-            copies: watch::cached(secrets(), watch::published_secrets(ClaimKind::RoleClaim)),
-        }
-    }
-}
-
-/// Starts the reconcilers of one namespace, or of all. Role claims hear of what is `shared`.
-fn scope(
-    tasks: &mut Tasks,
-    context: &Arc<Context>,
-    caches: Caches,
-    (news, shared): (&broadcast::Sender<News>, &broadcast::Sender<News>),
-    token: &CancellationToken,
-) -> Arc<Scope> {
-    let Caches {
-        claims: (claims, touched),
-        secrets: (secrets, touched_secrets),
-        role_claims: (role_claims, touched_role_claims),
-        copies: (_, touched_copies),
-    } = caches;
-    let scope = Arc::new(Scope {
-        context: Arc::clone(context),
-        claims: claims.clone(),
-        secrets,
-    });
-    let tell = teller(context, shared);
-    let touched = touched.inspect_ok(move |claim| tell(Some(ObjectRef::from_obj(claim))));
-    let (tell, known) = (teller(context, shared), claims.clone());
-    let touched_secrets =
-        touched_secrets.inspect_ok(move |secret| tell(watch::claim_of(secret, &known)));
-    let requests = vec![
-        watch::own(touched.boxed()),
-        watch::of_secrets(touched_secrets.boxed(), claims.clone()),
-        watch::all_on(receive(news.subscribe()), claims.clone(), News::concerns),
-    ];
-    tasks.spawn("the claim reconciler", {
-        reconcile_all(
-            claims,
-            requests,
-            claim::reconcile,
-            Arc::clone(&scope),
-            token.clone(),
-        )
-    });
-    tasks.spawn("the role claim reconciler", {
-        let heard = receive(shared.subscribe());
-        let requests = vec![
-            watch::own(touched_role_claims),
-            watch::of_secrets(touched_copies, role_claims.clone()),
-            watch::all_on(heard, role_claims.clone(), News::concerns_role),
-        ];
-        let context = Arc::clone(context);
-        reconcile_all(
-            role_claims,
-            requests,
-            role_claim::reconcile,
-            context,
-            token.clone(),
-        )
-    });
-    scope
-}
-
-/// Tells role claims of a claim that one of them shares.
-fn teller(
-    context: &Arc<Context>,
-    shared: &broadcast::Sender<News>,
-) -> impl Fn(Option<ObjectRef<DatabaseClaim>>) + Send + 'static {
-    let (context, shared) = (Arc::clone(context), shared.clone());
-    move |claim| {
-        if let Some(claim) = claim.filter(|claim| context.is_shared(claim)) {
-            drop(shared.send(News::Claim(claim)));
-        }
-    }
 }
 
 /// Follows the config file, and lets every claim compute its times anew when it changed.

@@ -66,6 +66,13 @@ pub(crate) enum Command {
         #[arg(long, default_value = "2m")]
         timeout: Timeout,
     },
+    /// Opens psql with the published credential; ends as psql does.
+    Connect {
+        claim: String,
+        /// What psql is given, after `--`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Stops the rotation timer; what is published goes on working.
     Pause { claim: String },
     /// Lets the rotation timer go on.

@@ -1,11 +1,12 @@
 //! `kubectl dbclaim`: shows and steers claims from the command line.
-//! It speaks to the API server as its caller, with the caller's rights, and to no database.
+//! It speaks to the API server as its caller, with the caller's rights.
 
 #![expect(clippy::print_stdout, reason = "the answers of a command line tool")]
 
 mod args;
 mod claims;
 mod cluster;
+mod connect;
 mod list;
 mod output;
 mod pause;
@@ -27,6 +28,8 @@ enum Ended {
     Well,
     /// 3: the claim is not ready, or what was waited for did not come.
     NotReady,
+    /// As the program did that was run.
+    As(u8),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -36,6 +39,7 @@ async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::NotReady) => ExitCode::from(3),
+        Ok(Ended::As(code)) => ExitCode::from(code),
         Err(err) => {
             eprintln!("error: {err:#}");
             ExitCode::FAILURE
@@ -66,6 +70,7 @@ async fn run(args: Args) -> anyhow::Result<Ended> {
             )
             .await
         }
+        Command::Connect { claim, arguments } => connect::run(&cluster, &claim, &arguments).await,
         Command::Pause { claim } => pause::run(&cluster, &claim, true, output).await,
         Command::Resume { claim } => pause::run(&cluster, &claim, false, output).await,
     }
