@@ -174,6 +174,31 @@ fn row_80_in_namespaced_mode_no_cluster_role_of_the_controller_names_secrets() -
     Ok(())
 }
 
+#[test]
+fn tools_of_service_binding_may_read_claims_and_nothing_else() -> Result<()> {
+    let rendered = Rendered::from("")?;
+    let label = "servicebinding.io/controller";
+    let roles: Vec<_> = rendered
+        .of_kind("ClusterRole")
+        .filter(|role| role.labels().contains_key(label))
+        .collect();
+    let [role] = roles.as_slice() else {
+        anyhow::bail!("{} roles", roles.len());
+    };
+    let rule = json!([{
+        "apiGroups": ["persistance.atlas.infoblox.com"],
+        "resources": ["databaseclaims", "dbroleclaims"],
+        "verbs": ["get", "list", "watch"],
+    }]);
+    assert_eq!(role.data["rules"], rule);
+    let found = rendered.of_kind("CustomResourceDefinition").filter(|crd| {
+        let label = crd.labels().get("servicebinding.io/provisioned-service");
+        label.is_some_and(|label| label == "true")
+    });
+    assert_eq!(found.count(), 2);
+    Ok(())
+}
+
 /// A value that is refused, and what the refusal must name.
 const REFUSED: [(&str, &str); 24] = [
     ("replicaCount: two", "replicaCount"),

@@ -55,6 +55,8 @@ async fn row_33_a_copy_is_kept_true_and_goes_with_its_role_claim() -> Result<()>
         assert_eq!(status.source_secret.as_ref(), Some(&named));
         assert_eq!(status.username.as_ref(), copy.get(key::USERNAME));
         assert_eq!(status.error, None);
+        let binding = status.binding.as_ref().map(|binding| binding.name.as_str());
+        assert_eq!(binding, Some("reports"));
         let object = secrets.get("reports").await?;
         assert_eq!(object.labels()[label::MANAGED_BY], "dbrole-controller");
         assert_eq!(object.owner_references()[0].kind, "DbRoleClaim");

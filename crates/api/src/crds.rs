@@ -1,7 +1,7 @@
 //! The custom resource definitions, as they are installed.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
+use kube::{CustomResourceExt, Resource};
 
 use crate::{claim::DatabaseClaim, role_claim::DbRoleClaim, server::DatabaseServer};
 
@@ -10,6 +10,9 @@ const KEEP: [(&str, &str); 2] = [
     ("helm.sh/resource-policy", "keep"),
     ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
 ];
+
+/// Label by which tools of the Service Binding specification find kinds whose objects can be bound.
+const PROVISIONED_SERVICE: &str = "servicebinding.io/provisioned-service";
 
 /// All our definitions, each with the annotations that protect it.
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -21,6 +24,10 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     for crd in &mut crds {
         let annotations = crd.metadata.annotations.get_or_insert_default();
         annotations.extend(KEEP.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        if crd.spec.names.kind != DatabaseServer::kind(&()) {
+            let labels = crd.metadata.labels.get_or_insert_default();
+            labels.insert(PROVISIONED_SERVICE.to_owned(), "true".to_owned());
+        }
     }
     crds
 }

@@ -1,6 +1,7 @@
 //! What a role claim's status and Events say.
 
 use api::{
+    claim::Binding,
     conditions::{self, Type, message, reason},
     role_claim::{DbRoleClaim, DbRoleClaimStatus},
 };
@@ -104,6 +105,9 @@ fn settled(role_claim: &DbRoleClaim, copy: &Copied, now: Timestamp) -> DbRoleCla
         .filter(|_| !copy.is_new)
         .or(Some(now));
     status.username = copy.found.stored.login().map(|login| login.to_string());
+    status.binding = Some(Binding {
+        name: role_claim.secret_name().to_owned(),
+    });
     let all = &mut status.conditions;
     for (type_, message) in [
         (Type::Ready, message::READY),
