@@ -185,12 +185,12 @@ fn tools_of_service_binding_may_read_claims_and_nothing_else() -> Result<()> {
     let [role] = roles.as_slice() else {
         anyhow::bail!("{} roles", roles.len());
     };
-    let rule = json!([{
+    let wanted = json!([{
         "apiGroups": ["persistance.atlas.infoblox.com"],
         "resources": ["databaseclaims", "dbroleclaims"],
         "verbs": ["get", "list", "watch"],
     }]);
-    assert_eq!(role.data["rules"], rule);
+    assert_eq!(role.data["rules"], wanted);
     let found = rendered.of_kind("CustomResourceDefinition").filter(|crd| {
         let label = crd.labels().get("servicebinding.io/provisioned-service");
         label.is_some_and(|label| label == "true")
