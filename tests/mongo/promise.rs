@@ -24,8 +24,8 @@ const ELECTIONS: usize = 3;
 /// shorter one would see few rotations.
 const LIFE: Duration = Duration::from_secs(20);
 
-/// So many claims have a role claim: one of each kind below.
-const SHARED: usize = 3;
+/// So many claims have a role claim: one of each pace.
+const SHARED: usize = 2;
 
 /// The claim whose databases each log it in.
 const COPIED: &str = "shop-1";

@@ -140,6 +140,47 @@ async fn a_copy_that_is_left_goes_with_its_login() -> Result<()> {
     .await
 }
 
+/// A copy that can't be written holds its claim's rotation up, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_login_ends_that_a_copy_still_names() -> Result<()> {
+    env(async |env| {
+        let stage = Stage::of(env);
+        let _controller = env.controller("").await?;
+        let admin = owned_database(env).await?;
+        stage.claim("shop", existing(&own("clerk"), &admin)).await?;
+        stage.ready("shop").await?;
+        let role_claims = RoleClaims::of(&stage);
+        role_claims.create("reports", "shop", json!({})).await?;
+        role_claims.ready("reports").await?;
+        let prober = Prober::start(stage.client.clone(), &stage.namespace, "reports");
+        let frozen = json!({ "immutable": true });
+        stage.patch_secret("reports", frozen).await?;
+        let before = stage.secret("reports").await?;
+        stage.rotate("shop").await?;
+        let nonce = stage.ask_rotation("shop").await?;
+        let waits = stage.condition("shop", Type::Ready, "Retrying").await?;
+        let named = format!("Secret {}/reports of a role claim", stage.namespace);
+        ensure!(waits.message.contains(&named), "{}", waits.message);
+        assert_eq!(stage.secret("reports").await?, before);
+        log_in(&before).await?;
+        log_in(&stage.secret("shop").await?).await?;
+
+        let secrets = stage.secrets();
+        secrets.delete("reports", &DeleteParams::default()).await?;
+        stage
+            .claim_when("shop", "claim shop to rotate", |claim| {
+                let rotation = crate::support::rotation_of(claim);
+                rotation.is_some_and(|found| found.handled_nonce.as_ref() == Some(&nonce))
+            })
+            .await?;
+        is_copied(&stage, &secrets, "shop", "reports").await?;
+        let report = prober.stop().await?;
+        ensure!(report.failures == 0, "{report:?}");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn row_39_a_claims_end_takes_copies_of_logins_that_go_and_no_others() -> Result<()> {
     env(async |env| {

@@ -114,21 +114,11 @@ pub async fn let_go(
         login.is_none_or(|login| ends(login.as_str()))
     };
     for place in places(context, claim) {
-        let Some(found) = place.read(context, claim).await?.filter(is_ending) else {
-            continue;
-        };
-        let last = match &place.role_claim {
-            None => Some(found),
-            Some(role_claim) => match bring(context, role_claim, claim).await {
-                Ok(copied) => Some(copied.found).filter(is_ending),
-                // Nobody may have the next login, and this one ends.
-                Err(Error::RoleClaim(_)) => Some(found),
-                Err(err) => return Err(err),
-            },
-        };
-        if let Some(found) = last {
-            publish::delete(&context.client, &place.namespace, &found).await?;
-        }
+        let outcome = place.let_go(context, claim, &is_ending).await;
+        outcome.map_err(|source| Error::Copy {
+            secret: format!("{}/{}", place.namespace, place.secret),
+            source: Box::new(source),
+        })?;
     }
     Ok(())
 }
@@ -213,6 +203,39 @@ fn places(context: &Context, claim: &DatabaseClaim) -> Vec<Place> {
 }
 
 impl Place {
+    async fn let_go(
+        &self,
+        context: &Context,
+        claim: &DatabaseClaim,
+        is_ending: impl Fn(&Found) -> bool,
+    ) -> Result<(), Error> {
+        let found = match (self.read(context, claim).await?, &self.role_claim) {
+            (Some(found), _) if is_ending(&found) => found,
+            (None, Some(role_claim)) => {
+                // Another controller, frozen on its way, may be about to make it of what it read
+                // before: then it must find it made. Where that can't be done there is no copy.
+                if let Err(err) = bring(context, role_claim, claim).await {
+                    tracing::debug!(error = chain(&err), "there is no copy");
+                }
+                return Ok(());
+            }
+            (_, _) => return Ok(()),
+        };
+        let last = match &self.role_claim {
+            None => Some(found),
+            Some(role_claim) => match bring(context, role_claim, claim).await {
+                Ok(copied) => Some(copied.found).filter(is_ending),
+                // Nobody may have the next login, and this one ends.
+                Err(Error::RoleClaim(_)) => Some(found),
+                Err(err) => return Err(err),
+            },
+        };
+        match last {
+            Some(found) => publish::delete(&context.client, &self.namespace, &found).await,
+            None => Ok(()),
+        }
+    }
+
     /// The copy that stands there; none if it is somebody else's Secret.
     async fn read(&self, context: &Context, claim: &DatabaseClaim) -> Result<Option<Found>, Error> {
         let found = publish::read(&context.client, &self.namespace, &self.secret).await?;

@@ -33,6 +33,14 @@ pub enum Error {
         "Secret {name} exists and does not belong to this claim; choose another secretName, or delete the Secret"
     )]
     ForeignSecret { name: String },
+    #[error(
+        "Secret {secret} of a role claim still names the login that is due, and could not be written"
+    )]
+    Copy {
+        /// `namespace/name`.
+        secret: String,
+        source: Box<Error>,
+    },
     #[error("the Secret changed while the credential was being replaced")]
     SecretMoved,
     #[error("the claim was deleted while it was worked on")]
@@ -66,6 +74,7 @@ impl Error {
             Self::Wishes(err) => err.class(),
             Self::Source(err) => err.class(),
             Self::RoleClaim(err) => err.class(),
+            Self::Copy { source, .. } => source.class(),
             Self::Refused(err) => err.class(),
             Self::Server(err) => err.class(),
             Self::Kubernetes { source, .. } => class_of(source),

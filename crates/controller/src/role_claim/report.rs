@@ -99,11 +99,11 @@ fn settled(role_claim: &DbRoleClaim, copy: &Copied, now: Timestamp) -> DbRoleCla
     status.error = None;
     status.matched_source_claim = Some(source_of(role_claim));
     status.source_secret = Some(format!("{}/{}", source.namespace, copy.source.name()));
-    status.source_secret_resource_version = Some(copy.source.stored.resource_version.clone());
-    status.secret_updated_at = status
-        .secret_updated_at
-        .filter(|_| !copy.is_new)
-        .or(Some(now));
+    let version = Some(copy.source.stored.resource_version.clone());
+    // The claim's own pass may have written the copy.
+    let is_same = !copy.is_new && status.source_secret_resource_version == version;
+    status.source_secret_resource_version = version;
+    status.secret_updated_at = status.secret_updated_at.filter(|_| is_same).or(Some(now));
     status.username = copy.found.stored.login().map(|login| login.to_string());
     status.binding = Some(Binding {
         name: role_claim.secret_name().to_owned(),
