@@ -7,7 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::{claim::Binding, names};
+use crate::{
+    claim::{Binding, RotationStatus},
+    names,
+};
 
 /// Access to the database of another claim, with rights by schema.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -38,10 +41,11 @@ pub struct DbRoleClaimSpec {
         .message("secretName must be a valid Secret name: lower case letters, digits, '-' and '.'"))]
     #[schemars(length(max = 253))]
     pub secret_name: Option<String>,
-    /// Schema to role: `readonly`, `regular` or `admin`. Unset copies the source claim's Secret.
+    /// Schema to role: `readonly`, `regular` or `admin`. With MongoDB database to role, and `read`
+    /// and `readWrite` are other words for the first two. Unset copies the source claim's Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self.all(schema, self[schema] in ['readonly', 'regular', 'admin'])")
-        .message("each role of schemarolemap must be one of readonly, regular, admin"))]
+    #[x_kube(validation = Rule::new("self.all(schema, self[schema] in ['readonly', 'regular', 'admin', 'read', 'readWrite'])")
+        .message("each role of schemarolemap must be one of readonly, regular, admin; with MongoDB also read, readWrite"))]
     #[schemars(length(max = 128))]
     #[serde(rename = "schemarolemap")]
     pub schema_role_map: Option<BTreeMap<String, String>>,
@@ -93,9 +97,29 @@ pub struct DbRoleClaimStatus {
     /// The Secret, for Service Binding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
+    /// Of the role claim's own logins; unset where it shares the source claim's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationStatus>,
+    /// Where its own logins are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<SharedDatabase>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// The database in which a role claim has logins of its own.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedDatabase {
+    /// `host:port`, all of them.
+    #[serde(default)]
+    pub address: String,
+    #[serde(default)]
+    pub name: String,
+    /// The owner role of the source claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_role: Option<String>,
 }
 
 /// Schemas and roles that are in place; values are literally `valid`.
@@ -119,6 +143,12 @@ impl DbRoleClaim {
     /// The class that serves this role claim.
     pub fn class(&self) -> &str {
         names::class_of(self.spec.class.as_deref())
+    }
+
+    /// Whether it has logins of its own, by what status says.
+    pub fn has_logins(&self) -> bool {
+        let status = self.status.as_ref();
+        status.is_some_and(|status| status.rotation.is_some())
     }
 
     /// Whether that claim is the one whose database this shares.

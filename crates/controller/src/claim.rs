@@ -1,19 +1,14 @@
 //! The reconciler of DatabaseClaims: observe, decide, apply, report.
 
 mod admin;
-mod alive;
 mod apply;
+mod claimant;
 mod consumers;
-mod credential;
 mod delete;
-mod former_secret;
-mod happening;
 mod ignored;
 mod inputs;
-mod observe;
-mod pass;
+mod recorded;
 mod report;
-mod rotate;
 
 use std::{
     convert::Infallible,
@@ -26,8 +21,11 @@ use engine::{agenda::Agenda, error_class::ErrorClass, schedule};
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::Instrument;
 
-pub(crate) use self::admin::server_dsn;
-use self::{inputs::Inputs, report::Outcome};
+use self::report::Outcome;
+pub(crate) use self::{
+    admin::{dsn as admin_dsn, server_dsn},
+    inputs::Inputs,
+};
 use crate::{
     context::{Context, Scope},
     error::Error,
@@ -70,7 +68,7 @@ pub async fn reconcile(claim: Arc<DatabaseClaim>, scope: Arc<Scope>) -> Result<A
 async fn pass(claim: &DatabaseClaim, scope: &Scope) -> Action {
     let context = &scope.context;
     let uid = claim.uid().unwrap_or_default();
-    let outcome = match Inputs::of(claim, scope) {
+    let outcome = match Inputs::of(claim, &scope.context) {
         Ok(inputs) => {
             let now = context.now();
             if let Some(until) = inputs.rests(claim, scope, now) {
@@ -122,7 +120,8 @@ async fn work(
     checks: bool,
 ) -> Result<Outcome, Error> {
     let context = &scope.context;
-    Box::pin(ensure_finalizer(claim, scope)).await?;
+    let adding = objects::ensure_finalizer(&context.client, claim, finalizer::CLAIM);
+    Box::pin(adding).await?;
     let admin = Box::pin(admin::dsn(context, claim, &inputs.choice.place)).await?;
     let connections = inputs.connections(&context.config.load());
     let waiting = Instant::now();
@@ -198,18 +197,4 @@ fn next(
             })
         }
     }
-}
-
-/// Whether a deletion of it waits for us.
-fn has_finalizer(claim: &DatabaseClaim) -> bool {
-    claim.finalizers().iter().any(|it| it == finalizer::CLAIM)
-}
-
-async fn ensure_finalizer(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
-    if has_finalizer(claim) {
-        return Ok(());
-    }
-    let mut finalizers = claim.finalizers().to_vec();
-    finalizers.push(finalizer::CLAIM.to_owned());
-    objects::set_finalizers(&scope.context.client, claim, &finalizers).await
 }

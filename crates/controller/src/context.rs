@@ -112,6 +112,12 @@ impl Context {
         caches.find_map(|claims| claims.get(claim))
     }
 
+    /// The role claim of any scope.
+    pub fn role_claim(&self, role_claim: &ObjectRef<DbRoleClaim>) -> Option<Arc<DbRoleClaim>> {
+        let mut caches = self.role_claims.get().into_iter().flatten();
+        caches.find_map(|all| all.get(role_claim))
+    }
+
     /// Whether a role claim shares that claim's database.
     pub fn is_shared(&self, claim: &ObjectRef<DatabaseClaim>) -> bool {
         let namespace = claim.namespace.as_deref().unwrap_or_default();

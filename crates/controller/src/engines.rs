@@ -2,6 +2,8 @@
 //! all of them. Which one it is follows from the connection string.
 //! The futures of MongoDB's driver are large; boxed, they cost only the claims that need them.
 
+use std::collections::BTreeSet;
+
 use engine::{
     address::Engine,
     catalog::{Catalog, Question},
@@ -11,6 +13,7 @@ use engine::{
     mark::Mark,
     names::{Login, RoleName},
     observed::Proof,
+    share::{Share, Wanted},
     step::ServerStep,
     timeouts::Timeouts,
     wishes::{Accounts, Wishes},
@@ -81,6 +84,48 @@ impl Engines {
         Ok(())
     }
 
+    /// Does steps inside of the shared database that `admin` names.
+    pub async fn apply_inside(
+        &self,
+        admin: &Dsn,
+        steps: &[ServerStep],
+        catalog: &Catalog,
+    ) -> Result<(), Error> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        if let Session::Postgres(mut inside) = self.acquire(admin).await? {
+            inside.apply(steps, catalog).await?;
+        }
+        Ok(())
+    }
+
+    /// Which of these schemas the database that `admin` names has.
+    pub async fn existing_schemas(
+        &self,
+        admin: &Dsn,
+        share: &Share,
+    ) -> Result<BTreeSet<String>, Error> {
+        let Session::Postgres(mut inside) = self.acquire(admin).await? else {
+            return Ok(BTreeSet::new());
+        };
+        Ok(inside.existing_schemas(share.spellings()).await?)
+    }
+
+    /// Brings the rights in the database that `admin` names to what is wanted.
+    pub async fn share(
+        &self,
+        admin: &Dsn,
+        wanted: &Wanted,
+        existing: &BTreeSet<String>,
+        catalog: &Catalog,
+    ) -> Result<postgres::Shared, Error> {
+        let Session::Postgres(mut inside) = self.acquire(admin).await? else {
+            return Ok(postgres::Shared::default());
+        };
+        Ok(inside.share(wanted, existing, catalog).await?)
+    }
+
     /// Closes what has been unused for too long, for ever: to be run beside the work.
     pub async fn reap(&self) {
         tokio::join!(self.postgres.reap(), self.mongo.reap());
@@ -94,13 +139,15 @@ pub enum Session {
 }
 
 impl Session {
-    /// Waits for a claim's lock, for a bounded time. On MongoDB `accounts` says how
-    /// the claim's logins are defined.
-    pub async fn lock(self, key: i64, accounts: Accounts) -> Result<Locked, Error> {
+    /// Waits for the locks of a claim, for a bounded time, in the order of the keys. On MongoDB
+    /// `accounts` says how the claim's logins are defined; there the last key is the claim's own,
+    /// and the only one: what the others guard is not there.
+    pub async fn lock(self, keys: &[i64], accounts: Accounts) -> Result<Locked, Error> {
         Ok(match self {
-            Self::Postgres(session) => Locked::Postgres(session.lock(key).await?),
+            Self::Postgres(session) => Locked::Postgres(session.lock(keys).await?),
             Self::Mongo(session) => {
                 let session = session.for_accounts(accounts);
+                let key = keys.last().copied().unwrap_or_default();
                 Locked::Mongo(session.lock(key).boxed().await?)
             }
         })

@@ -22,6 +22,7 @@ pub mod publish;
 pub mod queue;
 pub mod quota;
 pub mod role_claim;
+mod rotation;
 pub mod run;
 pub mod serve;
 pub mod server;

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -29,6 +30,56 @@ fn api<K: Object>(client: &Client, object: &K) -> Api<K> {
     Api::namespaced(client.clone(), &object.namespace().unwrap_or_default())
 }
 
+/// The object's metadata as the API server has it; `None` where it is gone.
+pub async fn metadata<K: Object>(client: &Client, object: &K) -> Result<Option<ObjectMeta>, Error> {
+    let found = api(client, object)
+        .get_metadata_opt(&object.name_any())
+        .await
+        .map_err(Error::kubernetes("return the claim"))?;
+    Ok(found.map(|found| found.metadata))
+}
+
+/// Adds ours to the finalizers, if it is missing.
+pub async fn ensure_finalizer<K: Object>(
+    client: &Client,
+    object: &K,
+    name: &str,
+) -> Result<(), Error> {
+    if has_finalizer(object, name) {
+        return Ok(());
+    }
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.push(name.to_owned());
+    set_finalizers(client, object, &finalizers).await
+}
+
+/// Whether a deletion of it waits for us.
+pub fn has_finalizer<K: Object>(object: &K, name: &str) -> bool {
+    object.finalizers().iter().any(|it| it == name)
+}
+
+/// Removes ours from the finalizers. An object that is gone meanwhile is no failure.
+pub async fn drop_finalizer<K: Object>(
+    client: &Client,
+    object: &K,
+    name: &str,
+) -> Result<(), Error> {
+    let is_other = |it: &&String| *it != name;
+    let rest: Vec<_> = object
+        .finalizers()
+        .iter()
+        .filter(is_other)
+        .cloned()
+        .collect();
+    match set_finalizers(client, object, &rest).await {
+        Err(Error::Kubernetes {
+            source: kube::Error::Api(status),
+            ..
+        }) if status.code == 404 => Ok(()),
+        outcome => outcome,
+    }
+}
+
 /// Patches the status if it differs. Only fields that changed travel; a removed one as null.
 /// Returns the object as it is then, if anything was written.
 pub async fn patch_status<K: Object>(
@@ -54,7 +105,7 @@ pub async fn patch_status<K: Object>(
 }
 
 /// Replaces the list on the version that was read, so that nobody else's entry is lost.
-pub async fn set_finalizers<K: Object>(
+async fn set_finalizers<K: Object>(
     client: &Client,
     object: &K,
     finalizers: &[String],

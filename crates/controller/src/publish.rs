@@ -227,6 +227,8 @@ fn object(
     let annotations = metadata.annotations.get_or_insert_default();
     let former = annotations.insert(annotation::KEYS.to_owned(), names_of(data));
     let former = former.unwrap_or_default();
+    // Only what is a copy says so.
+    annotations.remove(annotation::COPY_OF);
     annotations.extend(shape.annotations.clone());
     annotations.extend(annotations_of(claim, publication));
     if publication.previous_login.is_none() {

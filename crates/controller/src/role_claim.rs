@@ -1,30 +1,43 @@
-//! The reconciler of DbRoleClaims: another team's access to the database of a claim.
+//! The reconciler of DbRoleClaims: another team's access to the database of a claim. It shares the
+//! claim's login, or has logins of its own with the rights that its `schemarolemap` names.
 
+mod end;
 mod report;
+mod schemas;
+mod tenant;
 
 use std::{convert::Infallible, sync::Arc};
 
-use api::{names::finalizer, role_claim::DbRoleClaim};
+use api::{claim::DatabaseClaim, role_claim::DbRoleClaim};
 use engine::{
     error_class::ErrorClass,
     role_claim::{self, Refusal},
     schedule,
 };
+use jiff::Timestamp;
 use kube::{
     ResourceExt,
     runtime::{controller::Action, reflector::ObjectRef},
 };
 use tracing::Instrument;
 
+pub(crate) use self::end::end_all;
+use self::schemas::{Outcome, Served};
 use crate::{
     context::Context,
     copies::{self, Copied},
-    error::{Error, chain},
-    objects,
+    error::Error,
 };
 
 /// The kind, as metrics name it.
 const KIND: &str = "dbroleclaim";
+
+/// What a pass came to.
+enum Shared {
+    Copy(Box<Copied>),
+    Own(Box<Outcome>),
+    Idle(Timestamp),
+}
 
 /// Brings one role claim to what it asks for. Never fails: what went wrong stands in its status,
 /// and decides when it is looked at again.
@@ -43,7 +56,7 @@ pub async fn reconcile(
     );
     let _timer = context.metrics.reconcile.start(KIND);
     let action = if role_claim.metadata.deletion_timestamp.is_some() {
-        Box::pin(end(&role_claim, &context).instrument(span)).await
+        Box::pin(end::reconcile(&role_claim, &context).instrument(span)).await
     } else {
         Box::pin(pass(&role_claim, &context).instrument(span)).await
     };
@@ -52,49 +65,86 @@ pub async fn reconcile(
 
 /// One pass over a living role claim.
 async fn pass(role_claim: &DbRoleClaim, context: &Context) -> Action {
-    let outcome = share(role_claim, context).await;
+    let outcome = Box::pin(share(role_claim, context)).await;
     let action = next(role_claim, context, &outcome);
     report::report(role_claim, context, outcome).await;
     action
 }
 
-/// Shares the login of the source, as far as its owner consents.
-async fn share(role_claim: &DbRoleClaim, context: &Context) -> Result<Copied, Error> {
-    if !role_claim::is_copy(role_claim) {
-        return Err(Refusal::NoSchemas.into());
-    }
+/// Shares the database of the source, as far as its owner consents.
+async fn share(role_claim: &DbRoleClaim, context: &Context) -> Result<Shared, Error> {
     let named = &role_claim.spec.source_database_claim;
-    let source = ObjectRef::new(&named.name).within(&named.namespace);
     let name = format!("{}/{}", named.namespace, named.name);
-    let copied = match context.claim(&source) {
-        Some(source) => copies::bring(context, role_claim, &source).await,
+    let source = ObjectRef::new(&named.name).within(&named.namespace);
+    let source = context.claim(&source);
+    // What goes is given to nobody any more.
+    let source = source.filter(|source| source.metadata.deletion_timestamp.is_none());
+    let shared = match &source {
+        Some(source) if role_claim::is_copy(role_claim) => copy(role_claim, context, source).await,
+        Some(source) => own(role_claim, context, source).await,
         None => Err(Refusal::NoSource {
             claim: name.clone(),
         }
         .into()),
     };
-    if let Err(Error::RoleClaim(refusal)) = &copied {
+    if let Err(Error::RoleClaim(refusal)) = &shared {
         let has_consent = !matches!(refusal, Refusal::NoConsent { .. });
         // Of another claim it is a copy that nobody asks for any more.
         let is_over = |source: &str| !has_consent || source != name;
-        if copies::withdraw(context, role_claim, is_over).await? {
+        let is_withdrawn = match &source {
+            Some(source) if !has_consent && role_claim.has_logins() => {
+                schemas::part(role_claim, context, source).await?;
+                true
+            }
+            _ => copies::withdraw(context, role_claim, is_over).await?,
+        };
+        if is_withdrawn {
             report::withdrawn(role_claim, context, refusal).await;
         }
     }
-    copied
+    shared
+}
+
+/// A copy of what the source publishes. Logins that the role claim had before are taken back once
+/// nobody reads of them any more.
+async fn copy(
+    role_claim: &DbRoleClaim,
+    context: &Context,
+    source: &DatabaseClaim,
+) -> Result<Shared, Error> {
+    let copied = copies::bring(context, role_claim, source).await?;
+    if role_claim.has_logins() {
+        schemas::leave(role_claim, context, source).await?;
+    }
+    Ok(Shared::Copy(Box::new(copied)))
+}
+
+/// Logins of its own. Those at another source, where the role claim was before, are taken back
+/// once the new ones are published.
+async fn own(
+    role_claim: &DbRoleClaim,
+    context: &Context,
+    source: &DatabaseClaim,
+) -> Result<Shared, Error> {
+    let outcome = match schemas::serve(role_claim, context, source).await? {
+        Served::Idle(until) => return Ok(Shared::Idle(until)),
+        Served::Worked(outcome) => outcome,
+    };
+    if let Some(former) = end::former_source(role_claim, context, &outcome.place) {
+        schemas::leave(role_claim, context, &former).await?;
+    }
+    Ok(Shared::Own(outcome))
 }
 
 /// When the role claim is looked at again; changes of its source and Secrets come by themselves.
-fn next(role_claim: &DbRoleClaim, context: &Context, outcome: &Result<Copied, Error>) -> Action {
+fn next(role_claim: &DbRoleClaim, context: &Context, outcome: &Result<Shared, Error>) -> Action {
     let uid = role_claim.metadata.uid.as_deref().unwrap_or_default();
-    match outcome {
-        Ok(_) => {
-            context.memory.update(uid, |memory| memory.attempts = 0);
-            let now = context.now();
-            let period = context.config.load().drift_check_period;
-            let check = schedule::next_check(now, period, uid);
-            Action::requeue(schedule::until(now, check))
-        }
+    let now = context.now();
+    let check = schedule::next_check(now, context.config.load().drift_check_period, uid);
+    let until = match outcome {
+        Ok(Shared::Idle(until)) => *until,
+        Ok(Shared::Copy(_)) => check,
+        Ok(Shared::Own(outcome)) => outcome.times.next.map_or(check, |next| next.min(check)),
         Err(err) => {
             let attempts = context
                 .memory
@@ -104,35 +154,21 @@ fn next(role_claim: &DbRoleClaim, context: &Context, outcome: &Result<Copied, Er
             if class != ErrorClass::Conflict {
                 context.metrics.reconcile.failed(KIND);
             }
-            match class.retry_after(attempts) {
+            let wait = match err {
+                Error::CircuitOpen { wait, .. } => Some(*wait),
+                _ => class.retry_after(attempts),
+            };
+            return match wait {
                 Some(wait) => Action::requeue(schedule::jittered(wait, uid)),
                 None => Action::await_change(),
-            }
+            };
         }
-    }
-}
-
-/// The end of a role claim. Its Secret goes with it, by its owner reference; a finalizer, as those
-/// that the original made have one, holds nothing up.
-async fn end(role_claim: &DbRoleClaim, context: &Context) -> Action {
-    let uid = role_claim.uid().unwrap_or_default();
-    context.memory.forget(&uid);
-    let is_other = |name: &&String| *name != finalizer::ROLE_CLAIM;
-    let finalizers = role_claim.finalizers();
-    let rest: Vec<_> = finalizers.iter().filter(is_other).cloned().collect();
-    if rest.len() == finalizers.len() {
-        return Action::await_change();
-    }
-    report::ended(role_claim, context).await;
-    match objects::set_finalizers(&context.client, role_claim, &rest).await {
-        Ok(()) => Action::await_change(),
-        Err(Error::Kubernetes {
-            source: kube::Error::Api(status),
-            ..
-        }) if status.code == 404 => Action::await_change(),
-        Err(err) => {
-            tracing::debug!(error = chain(&err), "finalizer not removed yet");
-            Action::requeue(std::time::Duration::from_secs(1))
+    };
+    context.memory.update(uid, |memory| {
+        memory.attempts = 0;
+        if !matches!(outcome, Ok(Shared::Idle(_))) {
+            memory.checked_at = Some(now);
         }
-    }
+    });
+    Action::requeue(schedule::until(now, until))
 }

@@ -105,6 +105,10 @@ pub struct Role {
     pub has_replication: bool,
     /// Roles that this one is directly a member of; of a MongoDB login [`DatabaseRole`]s.
     pub member_of: Vec<String>,
+    /// Roles that are directly a member of this one, but for the admin.
+    pub members: Vec<String>,
+    /// The schemas of the role's own `search_path` setting.
+    pub search_path: Vec<String>,
     /// The value of the role's own `role` setting (`ALTER ROLE … SET role`), unquoted.
     pub session_role: Option<String>,
     /// The comment as it stands; [`Role::mark`] reads ours.

@@ -9,6 +9,7 @@ mod farewell;
 mod mongo;
 mod refusal;
 mod retirement;
+mod share;
 mod structure;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -19,5 +20,6 @@ pub use self::{
     farewell::farewell,
     refusal::Refusal,
     retirement::{Retirement, retirement},
+    share::{Parting, grants, is_take_over as is_shared_take_over, parting, unused},
     structure::{is_take_over, structure},
 };

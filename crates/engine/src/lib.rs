@@ -17,6 +17,7 @@ pub mod role_claim;
 pub mod rotation;
 pub mod schedule;
 pub mod secret;
+pub mod share;
 pub mod source;
 pub mod step;
 pub mod template;

@@ -16,6 +16,8 @@ pub struct Mark {
     pub creating: bool,
     /// On the owner role: it was there before the claim, and outlives it.
     pub adopted: bool,
+    /// On a role that carries what role claims may do in one schema of this claim's database.
+    pub schema: bool,
     /// On a login: the version of the Secret on which the last change of its password was based.
     /// A stored Secret of that same version means that the attempt was never published.
     pub attempt: Option<String>,
@@ -28,7 +30,15 @@ impl Mark {
             uid: uid.into(),
             creating: false,
             adopted: false,
+            schema: false,
             attempt: None,
+        }
+    }
+
+    pub fn schema(self) -> Self {
+        Self {
+            schema: true,
+            ..self
         }
     }
 
@@ -60,7 +70,7 @@ impl Mark {
             return None;
         }
         let (mut claim, mut uid, mut attempt) = (None, None, None);
-        let (mut creating, mut adopted) = (false, false);
+        let (mut creating, mut adopted, mut schema) = (false, false, false);
         for word in words {
             match word.split_once('=') {
                 Some(("claim", value)) => claim = Some(value.to_owned()),
@@ -68,6 +78,7 @@ impl Mark {
                 Some(("attempt", value)) => attempt = Some(value.to_owned()),
                 None if word == "creating" => creating = true,
                 None if word == "adopted" => adopted = true,
+                None if word == "schema" => schema = true,
                 _ => {}
             }
         }
@@ -76,6 +87,7 @@ impl Mark {
             uid: uid?,
             creating,
             adopted,
+            schema,
             attempt,
         })
     }
@@ -94,6 +106,7 @@ impl fmt::Display for Mark {
             uid,
             creating,
             adopted,
+            schema,
             attempt,
         } = self;
         write!(f, "{PREFIX} claim={claim} uid={uid}")?;
@@ -102,6 +115,9 @@ impl fmt::Display for Mark {
         }
         if *adopted {
             f.write_str(" adopted")?;
+        }
+        if *schema {
+            f.write_str(" schema")?;
         }
         if let Some(base) = attempt {
             write!(f, " attempt={base}")?;

@@ -23,7 +23,7 @@ pub enum Error {
     #[error("{what} must not contain control characters")]
     ControlCharacter { what: &'static str },
     #[error(
-        "{what} is {name}, which PostgreSQL keeps for itself: none, public and all that begins with pg_"
+        "{what} is {name}, which PostgreSQL keeps for itself: none and public as a role, information_schema, and all that begins with pg_"
     )]
     Reserved { what: &'static str, name: String },
 }
@@ -47,6 +47,14 @@ fn checked(what: &'static str, name: String, limit: usize) -> Result<String, Err
     }
     if name.chars().any(char::is_control) {
         return Err(Error::ControlCharacter { what });
+    }
+    Ok(name)
+}
+
+fn checked_schema(what: &'static str, name: String, limit: usize) -> Result<String, Error> {
+    let name = checked(what, name, limit)?;
+    if name.starts_with("pg_") || name == "information_schema" {
+        return Err(Error::Reserved { what, name });
     }
     Ok(name)
 }
@@ -107,6 +115,20 @@ name!(
     RoleName,
     "the owner role name (userName)",
     MAX_IDENTIFIER_BYTES - LOGIN_SUFFIX_BYTES,
+    checked_role
+);
+name!(
+    /// A schema in a claim's database.
+    SchemaName,
+    "a schema in schemarolemap",
+    MAX_IDENTIFIER_BYTES,
+    checked_schema
+);
+name!(
+    /// The role that carries what may be done in one schema: cannot log in, owns nothing.
+    SchemaRole,
+    "the role of a schema",
+    MAX_IDENTIFIER_BYTES,
     checked_role
 );
 name!(

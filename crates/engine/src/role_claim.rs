@@ -21,10 +21,6 @@ pub enum Refusal {
     NoConsent { claim: String, namespace: String },
     #[error("claim {claim} has not published its Secret yet")]
     Unpublished { claim: String },
-    #[error(
-        "schemarolemap is not served by this version of the controller; what the original made stays as it is"
-    )]
-    NoSchemas,
 }
 
 impl Refusal {
@@ -32,7 +28,6 @@ impl Refusal {
         match self {
             Self::NoConsent { .. } => ErrorClass::Forbidden,
             Self::NoSource { .. } | Self::Unpublished { .. } => ErrorClass::Blocked,
-            Self::NoSchemas => ErrorClass::InvalidSpec,
         }
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     catalog::{DatabaseRole, Grant},
     mark::Mark,
-    names::{DatabaseName, Login, RoleName},
+    names::{DatabaseName, Login, RoleName, SchemaName, SchemaRole},
 };
 
 /// A change made over the home connection: roles and the database as a whole.
@@ -45,6 +45,36 @@ pub enum ServerStep {
     AssumeOwner {
         login: Login,
         role: RoleName,
+    },
+    /// A role that carries what role claims may do in one schema.
+    CreateSchemaRole {
+        role: SchemaRole,
+        mark: Mark,
+    },
+    MarkSchemaRole {
+        role: SchemaRole,
+        mark: Mark,
+    },
+    JoinSchemaRole {
+        member: RoleName,
+        role: SchemaRole,
+    },
+    /// What a role or login was granted and is not to have.
+    LeaveRole {
+        member: String,
+        role: String,
+    },
+    /// Where names without a schema are looked for.
+    SearchPath {
+        login: Login,
+        schemas: Vec<SchemaName>,
+    },
+    /// Takes from a role of a schema all its rights in the connected database.
+    ClearRights {
+        role: SchemaRole,
+    },
+    DropSchemaRole {
+        role: SchemaRole,
     },
     /// The owner role gets another name and keeps all it owns. The logins of the old name go on
     /// working: their `SET role` setting follows in the same transaction.

@@ -2,6 +2,7 @@
 
 mod access;
 mod of_claim;
+mod of_role_claim;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,6 +11,7 @@ use api::names::label;
 pub use self::{
     access::{Access, Accounts, RoleWish},
     of_claim::{Error, deletes},
+    of_role_claim::role_claim_logins,
 };
 use crate::{
     address::Engine,
@@ -17,6 +19,7 @@ use crate::{
     mark::Mark,
     names::{DatabaseName, Login, LoginPair, RoleName},
     password::Policy,
+    share::Share,
     template::Template,
 };
 
@@ -48,14 +51,22 @@ pub struct ClaimId {
 
 impl ClaimId {
     pub fn mark(&self) -> Mark {
-        Mark::new(format!("{}/{}", self.namespace, self.name), &self.uid)
+        Mark::new(self.title(), &self.uid)
+    }
+
+    /// As marks and errors name it: a claim and a role claim may have one name.
+    fn title(&self) -> String {
+        let name = format!("{}/{}", self.namespace, self.name);
+        match self.kind {
+            ClaimKind::Claim => name,
+            ClaimKind::RoleClaim => format!("dbroleclaim:{name}"),
+        }
     }
 
     /// The key of the lock that every controller takes on the server before it changes anything
     /// of this claim. Of its name, not its UID: a claim that was made again has the same roles.
     pub fn lock_key(&self) -> i64 {
-        let name = format!("{}/{}", self.namespace, self.name);
-        crate::schedule::stable_hash(&name).cast_signed()
+        crate::schedule::stable_hash(&self.title()).cast_signed()
     }
 }
 
@@ -79,6 +90,8 @@ pub enum Mode {
     Adopt,
     /// The claim makes it on a server and owns it.
     Create,
+    /// It is another claim's: the role claim gets a part of it.
+    Share,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +117,8 @@ pub struct Wishes {
     pub engine: Engine,
     /// MongoDB: what the logins may do.
     pub access: Access,
+    /// PostgreSQL, of a role claim: what it may do, schema by schema.
+    pub share: Option<Share>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +166,7 @@ impl Wishes {
         roles.extend(self.renamed_from.iter().map(ToString::to_string));
         logins.extend(self.former_logins().flat_map(|pair| [pair.a, pair.b]));
         roles.extend(logins.iter().map(ToString::to_string));
+        roles.extend(self.share.iter().flat_map(Share::candidates));
         let copies = self.access.auth_databases(database).into_iter().skip(1);
         Question {
             roles,

@@ -132,6 +132,13 @@ impl Locked {
             ServerStep::DropDatabase { database } => self.drop_database(database).await,
             ServerStep::CreateOwner { .. }
             | ServerStep::JoinOwner { .. }
+            | ServerStep::CreateSchemaRole { .. }
+            | ServerStep::MarkSchemaRole { .. }
+            | ServerStep::JoinSchemaRole { .. }
+            | ServerStep::LeaveRole { .. }
+            | ServerStep::SearchPath { .. }
+            | ServerStep::ClearRights { .. }
+            | ServerStep::DropSchemaRole { .. }
             | ServerStep::AssumeOwner { .. }
             | ServerStep::RenameOwner { .. }
             | ServerStep::MarkOwner { .. }

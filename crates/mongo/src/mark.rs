@@ -42,10 +42,15 @@ pub(crate) fn document(mark: &Mark) -> Document {
         uid,
         creating,
         adopted,
+        schema,
         attempt,
     } = mark;
     let mut fields = doc! { "managedBy": MANAGER, "claim": claim, "uid": uid };
-    for (name, is_set) in [("creating", creating), ("adopted", adopted)] {
+    for (name, is_set) in [
+        ("creating", creating),
+        ("adopted", adopted),
+        ("schema", schema),
+    ] {
         if *is_set {
             fields.insert(name, true);
         }
@@ -70,6 +75,7 @@ pub(crate) fn parse(fields: &Document) -> Option<Mark> {
         uid: text("uid")?,
         creating: is_set("creating"),
         adopted: is_set("adopted"),
+        schema: is_set("schema"),
         attempt: text("rev"),
     })
 }

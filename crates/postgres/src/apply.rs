@@ -2,7 +2,7 @@
 //! and so as one transaction; `CREATE DATABASE` and `DROP DATABASE` go alone.
 //! Judges nothing: what was observed only tells as whom a step must be done.
 
-mod acting;
+pub(crate) mod acting;
 mod database;
 mod title;
 
@@ -17,7 +17,7 @@ use self::acting::{Acting, Reach};
 use crate::{
     error::Error,
     session::Session,
-    sql::{Ident, Literal, Sql, sql},
+    sql::{Ident, List, Literal, Sql, sql},
 };
 
 impl Session {
@@ -135,8 +135,32 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             let create = sql!("CREATE ROLE {name} NOLOGIN", name = name);
             vec![create, marking(login.as_str(), mark)]
         }
-        ServerStep::JoinOwner { login, role } => vec![granting(role.as_str(), login)],
+        ServerStep::JoinOwner { login, role } => vec![granting(role.as_str(), login.as_str())],
         ServerStep::AssumeOwner { login, role } => vec![assuming(login.as_str(), role)],
+        ServerStep::CreateSchemaRole { role, mark } => {
+            let name = Ident(role.as_str());
+            let create = sql!("CREATE ROLE {name} NOLOGIN", name = name);
+            vec![create, marking(role.as_str(), mark)]
+        }
+        ServerStep::MarkSchemaRole { role, mark } => vec![marking(role.as_str(), mark)],
+        ServerStep::JoinSchemaRole { member, role } => {
+            vec![granting(role.as_str(), member.as_str())]
+        }
+        ServerStep::LeaveRole { member, role } => vec![sql!(
+            "REVOKE {role} FROM {member}",
+            role = Ident(role),
+            member = Ident(member)
+        )],
+        ServerStep::SearchPath { login, schemas } => vec![sql!(
+            "ALTER ROLE {name} SET search_path TO {schemas}",
+            name = Ident(login.as_str()),
+            schemas = List(schemas.iter().map(|name| Ident(name.as_str())).collect()),
+        )],
+        ServerStep::ClearRights { role } => {
+            let clear = sql!("DROP OWNED BY {name}", name = Ident(role.as_str()));
+            Acting::of(catalog).as_role(role.as_str(), Reach::Become, vec![clear])
+        }
+        ServerStep::DropSchemaRole { role } => vec![dropping_role(role.as_str())],
         ServerStep::RenameOwner { from, to } => renaming(from, to, catalog),
         ServerStep::MarkOwner { role, mark } => vec![marking(role.as_str(), mark)],
         ServerStep::MarkLogin { login, mark } => vec![marking(login.as_str(), mark)],
@@ -150,7 +174,7 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             statements
         }
         ServerStep::AllowReplication { login, through_rds } => vec![if *through_rds {
-            granting("rds_replication", login)
+            granting("rds_replication", login.as_str())
         } else {
             sql!(
                 "ALTER ROLE {name} REPLICATION",
@@ -176,12 +200,7 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             Acting::of(catalog).as_role(login.as_str(), Reach::Become, vec![ending_sessions(login)])
         }
         ServerStep::HandOver { role, to } => database::handing_over(role, to, catalog),
-        ServerStep::DropOwner { role } => {
-            vec![sql!(
-                "DROP ROLE IF EXISTS {name}",
-                name = Ident(role.as_str())
-            )]
-        }
+        ServerStep::DropOwner { role } => vec![dropping_role(role.as_str())],
         // Not shared: see `pieces`.
         // The first four are MongoDB's: here a server has each login once, and the owner role has
         // all rights.
@@ -195,12 +214,16 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
     }
 }
 
-fn granting(role: &str, login: &Login) -> Sql {
+fn granting(role: &str, member: &str) -> Sql {
     sql!(
-        "GRANT {role} TO {name}",
+        "GRANT {role} TO {member}",
         role = Ident(role),
-        name = Ident(login.as_str())
+        member = Ident(member)
     )
+}
+
+fn dropping_role(role: &str) -> Sql {
+    sql!("DROP ROLE IF EXISTS {role}", role = Ident(role))
 }
 
 fn assuming(login: &str, role: &RoleName) -> Sql {

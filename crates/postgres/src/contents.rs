@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// From here on, tables have the right MAINTAIN (release notes of 17).
-const MAINTAIN: u32 = 170_000;
+pub(crate) const MAINTAIN: u32 = 170_000;
 
 /// The body of a system function is this and one literal.
 pub(crate) const FUNCTION_BODY: &str = "SELECT ";

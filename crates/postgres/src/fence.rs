@@ -15,19 +15,23 @@ use crate::{
 /// A session that holds a claim's lock. Dropped, it closes, and the server frees the lock.
 pub struct Locked {
     session: Session,
-    key: i64,
+    keys: Vec<i64>,
 }
 
 impl Session {
-    /// Waits for a claim's lock, at most as long as `Timeouts::lock`. Locks are seen by sessions
+    /// Waits for the locks of a claim one after the other, each at most as long as `Timeouts::lock`. Locks are seen by sessions
     /// of the same database only (manual section 13.3.5), so all controllers must take them
     /// through the same home database.
-    pub async fn lock(mut self, key: i64) -> Result<Locked, Error> {
-        let statement = sql!("SELECT pg_advisory_lock({key})", key = key);
-        match self.run([statement]).await {
+    pub async fn lock(mut self, keys: &[i64]) -> Result<Locked, Error> {
+        let lock = |key: &i64| sql!("SELECT pg_advisory_lock({key})", key = *key);
+        match self.run(keys.iter().map(lock)).await {
             Ok(()) => {
                 self.mark_locked();
-                Ok(Locked { session: self, key })
+                let keys = keys.to_vec();
+                Ok(Locked {
+                    session: self,
+                    keys,
+                })
             }
             Err(Kind::LockTimeout) => Err(self.error(Kind::Fenced, "locking the claim")),
             Err(kind) => Err(self.error(kind, "locking the claim")),
@@ -87,9 +91,9 @@ impl Locked {
 
     /// Frees the lock and keeps the session.
     pub async fn unlock(self) -> Result<Session, Error> {
-        let Self { mut session, key } = self;
-        let statement = sql!("SELECT pg_advisory_unlock({key})", key = key);
-        match session.run([statement]).await {
+        let Self { mut session, keys } = self;
+        let unlock = |key: i64| sql!("SELECT pg_advisory_unlock({key})", key = key);
+        match session.run(keys.into_iter().map(unlock)).await {
             Ok(()) => {
                 session.mark_unlocked();
                 Ok(session)

@@ -17,6 +17,8 @@ mod observe;
 mod apply;
 mod fence;
 mod populate;
+mod rights;
+mod share;
 
 pub use engine::timeouts::Timeouts;
 
@@ -27,5 +29,6 @@ pub use self::{
     populate::Failure,
     proof::log_in,
     session::Session,
+    share::Shared,
     verifier::Verifier,
 };

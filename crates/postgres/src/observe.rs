@@ -7,12 +7,12 @@ use engine::{
     catalog::{Admin, Catalog, Database, Question, Role, Session as LoginSession},
     names::Login,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::{
     error::{Error, Kind},
     session::Session,
-    sql::{Array, Keyword, Literal, Sql, sql},
+    sql::{Array, Keyword, Literal, Sql, listed, sql},
 };
 
 /// From here on, membership has the options INHERIT and SET apart (release notes of 16).
@@ -62,6 +62,13 @@ fn statement(question: &Question, version: u32) -> Sql {
         FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
         WHERE m.member = r.oid AND coalesce((to_jsonb(m)->>'set_option')::bool, true)
         ORDER BY 1),
+      'members', ARRAY(
+        SELECT DISTINCT g.rolname::text COLLATE \"C\"
+        FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.member
+        WHERE m.roleid = r.oid AND g.rolname <> current_user ORDER BY 1),
+      'search_path', (
+        SELECT substr(setting, 13) FROM unnest(r.rolconfig) AS setting
+        WHERE starts_with(setting, 'search_path=')),
       'session_role', (
         SELECT substr(setting, 6) FROM unnest(r.rolconfig) AS setting
         WHERE starts_with(setting, 'role=')),
@@ -123,9 +130,17 @@ struct RoleFields {
     is_superuser: bool,
     has_replication: bool,
     member_of: Vec<String>,
+    members: Vec<String>,
+    #[serde(deserialize_with = "names")]
+    search_path: Vec<String>,
     session_role: Option<String>,
     comment: Option<String>,
     admin_is_member: bool,
+}
+
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list = Option::<String>::deserialize(deserializer)?;
+    Ok(listed(&list.unwrap_or_default()))
 }
 
 #[derive(Deserialize)]

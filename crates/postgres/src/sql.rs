@@ -54,6 +54,41 @@ impl fmt::Display for Literal<'_> {
 
 impl Safe for Literal<'_> {}
 
+/// The names of a list as the server keeps it in a setting: with commas between them, and quoted
+/// where they must be.
+pub(crate) fn listed(list: &str) -> Vec<String> {
+    let (mut names, mut name, mut is_quoted) = (Vec::new(), String::new(), false);
+    let mut letters = list.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if is_quoted && letters.peek() == Some(&'"') => {
+                letters.next();
+                name.push('"');
+            }
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => names.push(std::mem::take(&mut name)),
+            ' ' if !is_quoted => {}
+            letter => name.push(letter),
+        }
+    }
+    if !name.is_empty() {
+        names.push(name);
+    }
+    names
+}
+
+/// A name that the server itself wrote, with its schema and in its own quotes.
+#[derive(Clone)]
+pub(crate) struct Quoted(pub(crate) String);
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Safe for Quoted {}
+
 /// Several parts with commas between them.
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
@@ -135,6 +170,17 @@ impl Safe for Sql {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_read_as_the_server_writes_it() {
+        let check = |list: &str, want: &[&str]| assert_eq!(listed(list), want);
+        check("", &[]);
+        check("audit, sales", &["audit", "sales"]);
+        check(
+            r#""Sales, ""old""", "$user""#,
+            &[r#"Sales, "old""#, "$user"],
+        );
+    }
 
     #[test]
     fn names_and_texts_are_quoted_where_they_stand() {

@@ -19,7 +19,7 @@ use secrecy::SecretString;
 pub use access::{Admin, PostgresAccess, quote};
 pub use builder::PostgresBuilder;
 pub use dsn::Dsn;
-pub use query::{connect, execute, query, query_one};
+pub use query::{connect, execute, query, query_one, run_in};
 
 use crate::process::{Lifetime, Process, ProcessBuilder, RunAs, Workdir};
 

@@ -13,7 +13,7 @@ use crate::{context::Context, error::Error, publish};
 
 /// Reads what is needed, at the moment when it is needed: a changed admin password is seen by the
 /// next attempt.
-pub(super) async fn dsn(
+pub(crate) async fn dsn(
     context: &Context,
     claim: &DatabaseClaim,
     place: &Place,

@@ -11,19 +11,20 @@ use engine::{
 };
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{admin, former_secret, inputs::Inputs};
+use super::{admin, inputs::Inputs};
 use crate::{
     context::Scope,
     copies,
     error::{Error, chain},
-    objects, publish,
+    objects, publish, role_claim,
+    rotation::former_secret,
 };
 
 /// Attempts at a server that does not answer, before what is there is left behind.
 const PATIENCE: u32 = 4;
 
 pub(super) async fn reconcile(claim: &DatabaseClaim, scope: &Scope) -> Action {
-    if !super::has_finalizer(claim) {
+    if !objects::has_finalizer(claim, finalizer::CLAIM) {
         scope
             .context
             .memory
@@ -54,12 +55,6 @@ pub(super) async fn reconcile(claim: &DatabaseClaim, scope: &Scope) -> Action {
             )
         }
     };
-    let rest: Vec<_> = claim
-        .finalizers()
-        .iter()
-        .filter(|name| *name != finalizer::CLAIM)
-        .cloned()
-        .collect();
     let events = &scope.context.events;
     if reason == "LeftBehind" {
         events.warning(claim, reason, &note).await;
@@ -67,28 +62,18 @@ pub(super) async fn reconcile(claim: &DatabaseClaim, scope: &Scope) -> Action {
         events.normal(claim, reason, &note).await;
     }
     tracing::info!(reason, note, "claim ended");
-    match objects::set_finalizers(&scope.context.client, claim, &rest).await {
-        Err(Error::Kubernetes {
-            source: kube::Error::Api(status),
-            ..
-        }) if status.code == 404 => {
-            memory.forget(&uid);
-            Action::await_change()
-        }
-        Err(err) => {
-            tracing::debug!(error = chain(&err), "finalizer not removed yet");
-            Action::requeue(std::time::Duration::from_secs(1))
-        }
-        Ok(()) => {
-            memory.forget(&uid);
-            Action::await_change()
-        }
+    let dropped = objects::drop_finalizer(&scope.context.client, claim, finalizer::CLAIM).await;
+    if let Err(err) = dropped {
+        tracing::debug!(error = chain(&err), "finalizer not removed yet");
+        return Action::requeue(std::time::Duration::from_secs(1));
     }
+    memory.forget(&uid);
+    Action::await_change()
 }
 
 /// Removes what the reclaim policy says. Returns the Event that tells of it.
 async fn end(claim: &DatabaseClaim, scope: &Scope) -> Result<(&'static str, String), Error> {
-    let inputs = Inputs::of(claim, scope);
+    let inputs = Inputs::of(claim, &scope.context);
     let defaults = match inputs.as_ref().map(|inputs| &inputs.choice.place) {
         Ok(Place::Server(server)) => Some(&server.defaults),
         _ => None,
@@ -97,6 +82,9 @@ async fn end(claim: &DatabaseClaim, scope: &Scope) -> Result<(&'static str, Stri
         return Ok(("Retained", remains(claim, true)));
     }
     // The Secrets go first: they must not name a login that is gone.
+    if was_provisioned(claim) {
+        role_claim::end_all(&scope.context, claim).await?;
+    }
     delete_secrets(claim, scope).await?;
     match inputs {
         Ok(inputs) => drop_everything(claim, scope, &inputs).await?,
@@ -173,7 +161,7 @@ async fn drop_everything(
     wishes.role = role.clone();
     let accounts = wishes.access.accounts(&database);
     let key = wishes.claim.lock_key();
-    let mut session = session.lock(key, accounts).await?;
+    let mut session = session.lock(&[key], accounts).await?;
     let catalog = session.observe(&wishes.question(&database)).await?;
     let steps = farewell(&wishes, &database, &catalog);
     session.apply(&steps, &catalog).await?;
@@ -186,7 +174,7 @@ async fn delete_secrets(claim: &DatabaseClaim, scope: &Scope) -> Result<(), Erro
     let id = ClaimId::of(claim)?;
     let (client, current) = (&scope.context.client, claim.secret_name());
     copies::remove_all(&scope.context, claim).await?;
-    for former in former_secret::all(scope, &id, current).await? {
+    for former in former_secret::all(client, &scope.secrets, &id, current).await? {
         publish::delete(client, &id.namespace, &former).await?;
     }
     match publish::read(client, &id.namespace, current).await? {

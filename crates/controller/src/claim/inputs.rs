@@ -18,20 +18,19 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use crate::{
-    context::{Rest, Scope},
+    context::{Context, Rest, Scope},
     error::Error,
     quota::{Exceeded, Quota, Tenant},
 };
 
 /// The claim's place and wishes, with every default filled in.
-pub(super) struct Inputs {
+pub(crate) struct Inputs {
     pub choice: Choice,
     pub wishes: Wishes,
 }
 
 impl Inputs {
-    pub(super) fn of(claim: &DatabaseClaim, scope: &Scope) -> Result<Self, Error> {
-        let context = &scope.context;
+    pub(crate) fn of(claim: &DatabaseClaim, context: &Context) -> Result<Self, Error> {
         let config = context.config.load();
         let servers = context.servers.state();
         let servers: Vec<_> = servers.iter().map(Arc::as_ref).collect();
@@ -45,12 +44,12 @@ impl Inputs {
         let choice = place::choose(claim, &known)?;
         let wishes = Wishes::of(claim, &choice, &config)?;
         let inputs = Self { choice, wishes };
-        inputs.check_quota(claim, scope)?;
+        inputs.check_quota(claim, context)?;
         Ok(inputs)
     }
 
     /// Connections that the controller may hold to the claim's server.
-    pub(super) fn connections(&self, config: &Config) -> u16 {
+    pub(crate) fn connections(&self, config: &Config) -> u16 {
         match &self.choice.place {
             Place::Server(server) => server.max_connections,
             Place::Source { .. } => None,
@@ -60,7 +59,7 @@ impl Inputs {
 
     /// What shares a circuit and a bound: the claims of one server, or of one namespace that name
     /// the same address. A namespace can't close a server to others.
-    pub(super) fn circuit(&self, admin: &Dsn) -> String {
+    pub(crate) fn circuit(&self, admin: &Dsn) -> String {
         match &self.choice.place {
             Place::Server(server) => server.address.to_string(),
             Place::Source { .. } => format!("{}/{}", self.wishes.claim.namespace, admin.address),
@@ -68,7 +67,7 @@ impl Inputs {
     }
 
     /// Takes a place on a server with a quota, for a claim that has no database there yet.
-    fn check_quota(&self, claim: &DatabaseClaim, scope: &Scope) -> Result<(), Error> {
+    fn check_quota(&self, claim: &DatabaseClaim, context: &Context) -> Result<(), Error> {
         let Place::Server(server) = &self.choice.place else {
             return Ok(());
         };
@@ -89,7 +88,6 @@ impl Inputs {
         if !has_quota || !is_new || claim.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
-        let context = &scope.context;
         let caches = context.whole_claims().ok_or_else(|| Error::Uncounted {
             server: server.name.clone(),
         })?;

@@ -3,35 +3,29 @@
 
 use api::{
     claim::{
-        Binding, ConnectionInfo, Database, DatabaseClaim, DatabaseClaimStatus, RotationStatus,
-        ServerStatus, Status, StoredDatabase, StoredSource, db_state,
+        Binding, ConnectionInfo, Database, DatabaseClaim, DatabaseClaimStatus, ServerStatus,
+        Status, StoredDatabase, StoredSource, db_state,
     },
     conditions::{self, Type, message, reason},
 };
 use engine::{
     ErrorClass,
     address::Address,
-    catalog::Session,
     decide::ContentsPlan,
-    names::{DatabaseName, Login},
+    names::DatabaseName,
     place::Place,
-    rotation::{Cause, Step},
-    secret::Stored,
+    rotation::Step,
     source,
     wishes::{Mode, Wishes},
 };
 use jiff::Timestamp;
 
-use super::{
-    happening::{Happening, addresses},
-    ignored::ignored_fields,
-    inputs::Inputs,
-};
+use super::{ignored::ignored_fields, inputs::Inputs};
 use crate::{
     context::{Context, Scope},
     error::{Error, chain},
     objects,
-    publish::Found,
+    rotation::{Happening, Published, record},
 };
 
 /// What a pass left behind.
@@ -58,33 +52,6 @@ pub(super) struct Outcome {
     pub happenings: Vec<Happening>,
 }
 
-/// The credential that the Secret holds now.
-pub(super) struct Published {
-    pub stored: Stored,
-    pub login: Login,
-    pub rotated_at: Timestamp,
-    pub deferred: Option<Deferred>,
-}
-
-/// A rotation that waits for sessions to end.
-pub(super) struct Deferred {
-    pub login: Login,
-    pub cause: Cause,
-    pub sessions: Vec<Session>,
-    pub since: Timestamp,
-}
-
-impl Published {
-    pub(super) fn of(found: &Found, login: Login, rotated_at: Timestamp) -> Self {
-        Self {
-            stored: found.stored.clone(),
-            login,
-            rotated_at,
-            deferred: None,
-        }
-    }
-}
-
 /// Writes what became of the pass.
 pub(super) async fn report(claim: &DatabaseClaim, scope: &Scope, outcome: Result<Outcome, Error>) {
     let context = &scope.context;
@@ -92,7 +59,7 @@ pub(super) async fn report(claim: &DatabaseClaim, scope: &Scope, outcome: Result
     match outcome {
         Ok(outcome) => {
             // A claim that settled has inputs; only a reload in between can take them away.
-            let Ok(inputs) = Inputs::of(claim, scope) else {
+            let Ok(inputs) = Inputs::of(claim, &scope.context) else {
                 return;
             };
             let status = settled(claim, &inputs, &outcome, now);
@@ -249,7 +216,12 @@ fn settled(
     let mut status = claim.status.clone().unwrap_or_default();
     status.error = None;
     status.active_db = Some(active(claim, inputs, outcome, now));
-    status.rotation = Some(rotation(&status, outcome));
+    status.rotation = Some(record::rotation(
+        status.rotation.as_ref(),
+        &outcome.published,
+        &outcome.retired,
+        outcome.due,
+    ));
     status.binding = Some(Binding {
         name: inputs.wishes.secret.name.clone(),
     });
@@ -274,7 +246,7 @@ fn active(claim: &DatabaseClaim, inputs: &Inputs, outcome: &Outcome, now: Timest
     };
     let is_same = before.connection_info.as_ref() == Some(&info);
     let state = match inputs.choice.mode {
-        Mode::Adopt => db_state::USING_EXISTING,
+        Mode::Adopt | Mode::Share => db_state::USING_EXISTING,
         Mode::Create => db_state::READY,
     };
     Status {
@@ -292,7 +264,7 @@ fn active(claim: &DatabaseClaim, inputs: &Inputs, outcome: &Outcome, now: Timest
         db_state: Some(state.to_owned()),
         source_data_from: match inputs.choice.mode {
             Mode::Adopt => stored_source(claim).or(before.source_data_from),
-            Mode::Create => None,
+            Mode::Create | Mode::Share => None,
         },
         ..before
     }
@@ -309,29 +281,6 @@ fn stored_source(claim: &DatabaseClaim) -> Option<StoredSource> {
             secret_ref,
         }),
     })
-}
-
-fn rotation(before: &DatabaseClaimStatus, outcome: &Outcome) -> RotationStatus {
-    let before = before.rotation.clone().unwrap_or_default();
-    let published = &outcome.published;
-    let previous = published.stored.previous_login().map(str::to_owned);
-    let is_retired = |login: &String| outcome.retired.contains(login);
-    let was_retired = before.previous_login.is_none()
-        && before.current_login.as_deref() == Some(published.login.as_str());
-    RotationStatus {
-        generation: published.stored.generation(),
-        current_login: Some(published.login.to_string()),
-        previous_login: previous.filter(|login| !is_retired(login) && !was_retired),
-        last_rotation_at: Some(published.rotated_at),
-        next_rotation_at: outcome.due,
-        deferred_since: published.deferred.as_ref().map(|deferred| deferred.since),
-        handled_nonce: published
-            .stored
-            .handled_nonce()
-            .map(str::to_owned)
-            .or(before.handled_nonce),
-        secret_resource_version: Some(published.stored.resource_version.clone()),
-    }
 }
 
 fn server(before: &DatabaseClaimStatus, inputs: &Inputs, outcome: &Outcome) -> ServerStatus {
@@ -377,9 +326,12 @@ fn set_conditions(
     say(Type::ConnectionIssue, None);
     say(
         Type::Rotating,
-        outcome.published.deferred.as_ref().map(deferred),
+        outcome.published.deferred.as_ref().map(record::deferred),
     );
-    say(Type::Paused, inputs.wishes.timing.is_paused.then(paused));
+    say(
+        Type::Paused,
+        inputs.wishes.timing.is_paused.then(record::paused),
+    );
     // Where nobody looked inside the database, what was found there before still stands.
     if let Some(contents) = &outcome.contents {
         say(Type::Degraded, degraded(contents));
@@ -393,22 +345,6 @@ fn set_conditions(
     say(Type::Insecure, insecure(claim));
 }
 
-fn deferred(deferred: &Deferred) -> (&'static str, String) {
-    let Deferred {
-        login,
-        cause,
-        sessions,
-        since,
-    } = deferred;
-    // No count: it changes with every look, and each change would be a write.
-    let message = format!(
-        "{}; it waits since {since} for the live sessions of login {login} from {}",
-        cause.sentence(),
-        addresses(sessions)
-    );
-    (reason::DEFERRED, message)
-}
-
 /// The admin's password in the claim itself is seen by everybody who may read claims.
 fn insecure(claim: &DatabaseClaim) -> Option<(&'static str, String)> {
     let source = claim.spec.source_data_from.as_ref()?.database.as_ref()?;
@@ -420,13 +356,6 @@ fn insecure(claim: &DatabaseClaim) -> Option<(&'static str, String)> {
         let message = "sourceDataFrom.database.dsn holds the admin's password; move it to a Secret and name that in secretRef";
         (reason::PASSWORD_IN_SPEC, message.to_owned())
     })
-}
-
-fn paused() -> (&'static str, String) {
-    (
-        reason::PAUSED,
-        "rotation.paused is true: the timer stands still".to_owned(),
-    )
 }
 
 fn degraded(contents: &ContentsPlan) -> Option<(&'static str, String)> {

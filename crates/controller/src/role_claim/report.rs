@@ -3,33 +3,40 @@
 use api::{
     claim::Binding,
     conditions::{self, Type, message, reason},
-    role_claim::{DbRoleClaim, DbRoleClaimStatus},
+    role_claim::{DbRoleClaim, DbRoleClaimStatus, SchemasStatus, SharedDatabase},
 };
 use engine::{
     error_class::ErrorClass,
-    role_claim::{self, Ground, Refusal},
+    role_claim::{Ground, Refusal},
+    rotation::Step,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::{
+    Shared,
+    schemas::{Outcome, Place},
+};
 use crate::{
     context::Context,
     copies::Copied,
     error::{Error, chain},
     objects,
+    rotation::record,
 };
 
 /// Writes what became of the pass.
 pub(super) async fn report(
     role_claim: &DbRoleClaim,
     context: &Context,
-    outcome: Result<Copied, Error>,
+    outcome: Result<Shared, Error>,
 ) {
     let now = context.now();
     let events = &context.events;
     match outcome {
-        Ok(copy) => {
-            write(role_claim, context, &settled(role_claim, &copy, now)).await;
+        Ok(Shared::Idle(_)) => {}
+        Ok(Shared::Copy(copy)) => {
+            write(role_claim, context, &copied(role_claim, &copy, now)).await;
             if copy.is_new {
                 let note = format!(
                     "Secret {} holds what claim {} publishes",
@@ -37,6 +44,19 @@ pub(super) async fn report(
                     source_of(role_claim)
                 );
                 events.normal(role_claim, "Copied", &note).await;
+            }
+        }
+        Ok(Shared::Own(outcome)) => {
+            write(role_claim, context, &served(role_claim, &outcome, now)).await;
+            context.hook.reached(Step::Record);
+            for happening in &outcome.happenings {
+                let (reason, note) = (happening.reason(), happening.note());
+                tracing::info!(reason, note, "role claim changed");
+                if happening.is_warning() {
+                    events.warning(role_claim, reason, &note).await;
+                } else {
+                    events.normal(role_claim, reason, &note).await;
+                }
             }
         }
         Err(err) if err.class() == ErrorClass::Conflict => {
@@ -62,20 +82,28 @@ pub(super) async fn withdrawn(role_claim: &DbRoleClaim, context: &Context, why: 
     context.events.warning(role_claim, "Withdrawn", &note).await;
 }
 
-pub(super) async fn ended(role_claim: &DbRoleClaim, context: &Context) {
-    let name = role_claim.name_any();
-    if role_claim::is_copy(role_claim) {
-        let note = "the Secret goes with the role claim";
-        context.events.normal(role_claim, "Deleted", note).await;
-    } else {
+/// `err` is why something stays on the server.
+pub(super) async fn ended(
+    role_claim: &DbRoleClaim,
+    context: &Context,
+    has_logins: bool,
+    err: Option<&Error>,
+) {
+    let (events, name) = (&context.events, role_claim.name_any());
+    if let Some(err) = err {
         let note = format!(
-            "on the server of claim {} the logins {name}_user_a and {name}_user_b, where they were made, stay as they are",
-            source_of(role_claim)
+            "on the server of claim {} the logins {name}_user_a and {name}_user_b and role {name}_user, where they were made, stay as they are: {}",
+            source_of(role_claim),
+            chain(err)
         );
-        context
-            .events
-            .warning(role_claim, "LeftBehind", &note)
-            .await;
+        events.warning(role_claim, "LeftBehind", &note).await;
+    } else {
+        let note = if has_logins {
+            "Secret, logins and role are gone; what they made belongs to the source claim now"
+        } else {
+            "the Secret goes with the role claim"
+        };
+        events.normal(role_claim, "Deleted", note).await;
     }
 }
 
@@ -92,19 +120,12 @@ async fn write(role_claim: &DbRoleClaim, context: &Context, status: &DbRoleClaim
     }
 }
 
-fn settled(role_claim: &DbRoleClaim, copy: &Copied, now: Timestamp) -> DbRoleClaimStatus {
+/// What both ways of sharing say.
+fn settled(role_claim: &DbRoleClaim, ground: Ground, now: Timestamp) -> DbRoleClaimStatus {
     let mut status = role_claim.status.clone().unwrap_or_default();
     let generation = role_claim.metadata.generation;
-    let source = &role_claim.spec.source_database_claim;
     status.error = None;
     status.matched_source_claim = Some(source_of(role_claim));
-    status.source_secret = Some(format!("{}/{}", source.namespace, copy.source.name()));
-    let version = Some(copy.source.stored.resource_version.clone());
-    // The claim's own pass may have written the copy.
-    let is_same = !copy.is_new && status.source_secret_resource_version == version;
-    status.source_secret_resource_version = version;
-    status.secret_updated_at = status.secret_updated_at.filter(|_| is_same).or(Some(now));
-    status.username = copy.found.stored.login().map(|login| login.to_string());
     status.binding = Some(Binding {
         name: role_claim.secret_name().to_owned(),
     });
@@ -123,7 +144,8 @@ fn settled(role_claim: &DbRoleClaim, copy: &Copied, now: Timestamp) -> DbRoleCla
             now,
         );
     }
-    match copy.ground {
+    conditions::clear(all, Type::ConnectionIssue);
+    match ground {
         Ground::Consent => conditions::clear(all, Type::Insecure),
         Ground::AnyNamespace => {
             let message = format!(
@@ -137,6 +159,101 @@ fn settled(role_claim: &DbRoleClaim, copy: &Copied, now: Timestamp) -> DbRoleCla
     status
 }
 
+fn copied(role_claim: &DbRoleClaim, copy: &Copied, now: Timestamp) -> DbRoleClaimStatus {
+    let mut status = settled(role_claim, copy.ground, now);
+    let source = &role_claim.spec.source_database_claim;
+    status.source_secret = Some(format!("{}/{}", source.namespace, copy.source.name()));
+    let version = Some(copy.source.stored.resource_version.clone());
+    // The claim's own pass may have written the copy.
+    let is_same = !copy.is_new && status.source_secret_resource_version == version;
+    status.source_secret_resource_version = version;
+    status.secret_updated_at = status.secret_updated_at.filter(|_| is_same).or(Some(now));
+    status.username = copy.found.stored.login().map(|login| login.to_string());
+    status.rotation = None;
+    status.database = None;
+    status.schemas_status = None;
+    for type_ in [Type::Rotating, Type::Paused, Type::Degraded] {
+        conditions::clear(&mut status.conditions, type_);
+    }
+    status
+}
+
+fn served(role_claim: &DbRoleClaim, outcome: &Outcome, now: Timestamp) -> DbRoleClaimStatus {
+    let mut status = settled(role_claim, outcome.ground, now);
+    let generation = role_claim.metadata.generation;
+    status.source_secret = None;
+    status.source_secret_resource_version = None;
+    status.secret_updated_at = Some(outcome.published.rotated_at);
+    status.username = Some(outcome.published.login.to_string());
+    status.rotation = Some(record::rotation(
+        status.rotation.as_ref(),
+        &outcome.published,
+        &outcome.retired,
+        outcome.times.due,
+    ));
+    let Place {
+        address,
+        database,
+        owner_role,
+    } = outcome.place.clone();
+    status.database = Some(SharedDatabase {
+        address,
+        name: database,
+        owner_role,
+    });
+    let schemas = in_place(outcome);
+    if status.schemas_status.as_ref() != Some(&schemas) {
+        status.schemas_status = Some(schemas);
+        status.schemas_roles_updated_at = Some(now);
+    }
+    let all = &mut status.conditions;
+    let mut say = |type_, said: Option<(&'static str, String)>| match said {
+        Some((reason, message)) => {
+            conditions::set(all, type_, true, reason, message, generation, now);
+        }
+        None => conditions::clear(all, type_),
+    };
+    say(
+        Type::Rotating,
+        outcome.published.deferred.as_ref().map(record::deferred),
+    );
+    let is_paused = outcome.wishes.timing.is_paused;
+    say(Type::Paused, is_paused.then(record::paused));
+    if let Some(rights) = &outcome.rights {
+        say(Type::Degraded, degraded(&rights.unreachable));
+    }
+    status
+}
+
+/// Schemas and roles by name. On MongoDB databases stand for schemas, and nothing for roles.
+fn in_place(outcome: &Outcome) -> SchemasStatus {
+    let valid = |name: String| (name, "valid".to_owned());
+    let grants = &outcome.grants;
+    let databases = outcome.wishes.access.roles.iter();
+    let databases = databases.filter_map(|wish| wish.database.as_ref());
+    SchemasStatus {
+        schema_status: grants
+            .iter()
+            .map(|grant| valid(grant.schema.to_string()))
+            .chain(databases.map(|name| valid(name.to_string())))
+            .collect(),
+        role_status: grants
+            .iter()
+            .map(|grant| valid(grant.role.to_string()))
+            .collect(),
+    }
+}
+
+fn degraded(unreachable: &[String]) -> Option<(&'static str, String)> {
+    (!unreachable.is_empty()).then(|| {
+        let message = format!(
+            "the admin can't grant rights on objects of other owners: {}",
+            unreachable.join(", ")
+        );
+        (reason::RIGHTS_MISSING, message)
+    })
+}
+
 /// What was published goes on standing there, unless it says otherwise.
 fn failed(role_claim: &DbRoleClaim, err: &Error, now: Timestamp) -> DbRoleClaimStatus {
     let mut status = role_claim.status.clone().unwrap_or_default();
@@ -146,5 +263,11 @@ fn failed(role_claim: &DbRoleClaim, err: &Error, now: Timestamp) -> DbRoleClaimS
     let all = &mut status.conditions;
     conditions::set(all, Type::Ready, false, reason, message, generation, now);
     status.error = Some(text);
+    if matches!(err, Error::RoleClaim(Refusal::NoConsent { .. })) {
+        // Its logins were taken back.
+        status.rotation = None;
+        status.database = None;
+        status.schemas_status = None;
+    }
     status
 }

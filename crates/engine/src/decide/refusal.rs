@@ -10,6 +10,10 @@ pub enum Refusal {
         "role {role} exists on the server and was not made by this claim; choose another userName, or drop the role"
     )]
     UnmarkedRole { role: String },
+    #[error(
+        "role {role}, which is to carry the rights in schema {schema}, exists on the server and is somebody else's; drop or rename it"
+    )]
+    NoSchemaRole { schema: String, role: String },
     #[error("role {role} is a superuser; a claim's owner role must not be one")]
     SuperuserRole { role: String },
     #[error(
@@ -51,6 +55,7 @@ impl Refusal {
             | Self::RoleElsewhere { .. } => ErrorClass::InvalidSpec,
             Self::ForeignRole { .. }
             | Self::UnmarkedRole { .. }
+            | Self::NoSchemaRole { .. }
             | Self::SuperuserRole { .. }
             | Self::ForeignDatabase { .. }
             | Self::UnmarkedDatabase { .. }

@@ -1,6 +1,6 @@
 //! Roles and database: what is missing, and what must not be touched.
 
-use super::{Refusal, mongo};
+use super::{Refusal, mongo, share};
 use crate::{
     address::Engine,
     catalog::{Catalog, Role},
@@ -19,6 +19,9 @@ pub fn structure(
 ) -> Result<Vec<ServerStep>, Refusal> {
     if wishes.engine == Engine::Mongo {
         return mongo::structure(wishes, database, observed);
+    }
+    if let Some(share) = &wishes.share {
+        return share::structure(wishes, share, observed);
     }
     let catalog = &observed.catalog;
     let may_take_over = wishes.mode == Mode::Adopt || is_take_over(wishes, database, observed);
@@ -121,7 +124,7 @@ pub(super) fn check_role(
     }
 }
 
-fn weak(catalog: &Catalog, what: &'static str, attribute: &'static str) -> Refusal {
+pub(super) fn weak(catalog: &Catalog, what: &'static str, attribute: &'static str) -> Refusal {
     Refusal::WeakAdmin {
         admin: catalog.admin.name.clone(),
         what,
@@ -211,7 +214,7 @@ fn owner_and_database(
     }
 }
 
-fn login_steps(
+pub(super) fn login_steps(
     wishes: &Wishes,
     login: &Login,
     catalog: &Catalog,

@@ -21,6 +21,14 @@ use crate::{
 pub enum Error {
     #[error("userName: {0}")]
     UserName(names::Error),
+    #[error("the logins are called after the role claim, {login}: {error}")]
+    LoginName { login: String, error: names::Error },
+    #[error("schemarolemap: {0}")]
+    Schema(names::Error),
+    #[error(
+        "schemarolemap: the role of schema {schema} is {level:?}; known are readonly, regular and admin"
+    )]
+    Level { schema: String, level: String },
     #[error("{field}: {error}")]
     Database {
         field: &'static str,
@@ -37,9 +45,13 @@ pub enum Error {
 impl Error {
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::UserName(_) | Self::Database { .. } | Self::Template { .. } | Self::Timing(_) => {
-                ErrorClass::InvalidSpec
-            }
+            Self::UserName(_)
+            | Self::LoginName { .. }
+            | Self::Schema(_)
+            | Self::Level { .. }
+            | Self::Database { .. }
+            | Self::Template { .. }
+            | Self::Timing(_) => ErrorClass::InvalidSpec,
             Self::Metadata(_) => ErrorClass::Bug,
         }
     }
@@ -154,6 +166,7 @@ impl Wishes {
             secret: secret_shape(claim, defaults, &access)?,
             engine,
             access,
+            share: None,
             role,
         })
     }

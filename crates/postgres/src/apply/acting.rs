@@ -3,6 +3,8 @@
 //! A lasting membership would be inherited by whoever has the admin, and on some clouds an owner
 //! role's own memberships lock the admin out.
 
+use std::collections::BTreeSet;
+
 use engine::catalog::Catalog;
 
 use crate::{
@@ -12,7 +14,7 @@ use crate::{
 
 /// What the admin needs of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// To run statements as the role itself.
     Become,
     /// To run statements as the admin, which may give things to the role.
@@ -21,28 +23,42 @@ pub(super) enum Reach {
     Inherit,
 }
 
-pub(super) struct Acting<'a> {
-    catalog: &'a Catalog,
+pub(crate) struct Acting<'a> {
+    version: u32,
+    is_superuser: bool,
+    /// The roles of which the admin is a member already.
+    memberships: BTreeSet<&'a str>,
 }
 
 impl<'a> Acting<'a> {
-    pub(super) fn of(catalog: &'a Catalog) -> Self {
-        Self { catalog }
+    pub(crate) fn of(catalog: &'a Catalog) -> Self {
+        let roles = catalog.roles.iter();
+        let roles = roles.filter(|(_, role)| role.admin_is_member);
+        Self::with(catalog, roles.map(|(name, _)| name.as_str()))
+    }
+
+    /// For an admin that is a member of just these roles.
+    pub(crate) fn with(catalog: &Catalog, memberships: impl Iterator<Item = &'a str>) -> Self {
+        Self {
+            version: catalog.version,
+            is_superuser: catalog.admin.is_superuser,
+            memberships: memberships.collect(),
+        }
     }
 
     pub(super) fn is_superuser(&self) -> bool {
-        self.catalog.admin.is_superuser
+        self.is_superuser
     }
 
     /// Wraps `work` so that it runs with the wanted reach, and leaves the admin's memberships as
     /// they were.
-    pub(super) fn as_role(&self, role: &str, reach: Reach, work: Vec<Sql>) -> Vec<Sql> {
+    pub(crate) fn as_role(&self, role: &str, reach: Reach, work: Vec<Sql>) -> Vec<Sql> {
         if self.is_superuser() {
             return work;
         }
         let name = Ident(role);
         let mut statements = Vec::with_capacity(work.len() + 4);
-        let joins = reach == Reach::Inherit || !self.is_member(role);
+        let joins = reach == Reach::Inherit || !self.memberships.contains(role);
         if joins {
             statements.push(sql!(
                 "GRANT {role} TO CURRENT_USER{options}",
@@ -63,14 +79,9 @@ impl<'a> Acting<'a> {
         statements
     }
 
-    fn is_member(&self, role: &str) -> bool {
-        let role = self.catalog.roles.get(role);
-        role.is_some_and(|role| role.admin_is_member)
-    }
-
     fn options(&self, reach: Reach) -> Keyword {
         Keyword(match reach {
-            _ if self.catalog.version < MEMBERSHIP_OPTIONS => "",
+            _ if self.version < MEMBERSHIP_OPTIONS => "",
             Reach::Become | Reach::GiveTo => " WITH INHERIT FALSE, SET TRUE",
             Reach::Inherit => " WITH INHERIT TRUE, SET TRUE",
         })

@@ -75,10 +75,8 @@ pub(super) fn handing_over(role: &RoleName, to: &str, catalog: &Catalog) -> Vec<
         sql!("DROP OWNED BY {role}", role = name),
     ];
     let work = acting.as_role(role.as_str(), Reach::Inherit, work);
-    let admin_owns = catalog
-        .database
-        .as_ref()
-        .is_some_and(|found| found.admin_owns);
+    let owner = catalog.database.as_ref();
+    let admin_owns = owner.is_some_and(|found| found.admin_owns && found.owner == to);
     if admin_owns || to == catalog.admin.name {
         work
     } else {

@@ -9,4 +9,5 @@ mod login;
 mod quoting;
 mod roles;
 mod rotation;
+mod shares;
 mod stage;

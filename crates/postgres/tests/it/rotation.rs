@@ -34,17 +34,17 @@ async fn a_claims_lock_is_had_by_one_and_freed_by_the_loss_of_its_session() -> R
         ..Timeouts::default()
     };
     let admins = Admins::new(timeouts, 4);
-    let mut held = admins.acquire(&stage.admin).await?.lock(17).await?;
-    let err = admins.acquire(&stage.admin).await?.lock(17).await.err();
+    let mut held = admins.acquire(&stage.admin).await?.lock(&[17]).await?;
+    let err = admins.acquire(&stage.admin).await?.lock(&[17]).await.err();
     assert_eq!(err.map(|err| err.class()), Some(ErrorClass::Conflict));
-    let other = admins.acquire(&stage.admin).await?.lock(18).await?;
+    let other = admins.acquire(&stage.admin).await?.lock(&[18]).await?;
     other.unlock().await?;
 
     Claim::new("clerk", "orders")?.observe(&mut held).await?;
     drop(held);
     // The server notices the closed connection in its own time.
     let deadline = Instant::now() + Duration::from_secs(30);
-    while let Err(err) = admins.acquire(&stage.admin).await?.lock(17).await {
+    while let Err(err) = admins.acquire(&stage.admin).await?.lock(&[17]).await {
         assert!(Instant::now() < deadline, "{err}");
     }
     Ok(())
@@ -62,7 +62,7 @@ async fn a_password_is_set_only_on_what_was_seen() -> Result<()> {
         .set_password(stage.session().await?, login, 17)
         .await?;
     let dsn = claim.dsn(&stage, login, &password);
-    let mut late = stage.session_in(&claim.database).await?.lock(17).await?;
+    let mut late = stage.session_in(&claim.database).await?.lock(&[17]).await?;
     let verifier = Verifier::of(&names::random_password()).await.unwrap();
     let before = claim.mark.to_string();
     for seen in [Some(before.as_str()), None] {
@@ -146,7 +146,7 @@ async fn row_83_creation_and_rotation_take_few_messages_and_connections() -> Res
     let stage = Stage::new(Rank::Owner).await?;
     let claim = Claim::new("clerk", "orders")?;
     let admin = &stage.admin.credential.login;
-    let mut session = stage.session().await?.lock(17).await?;
+    let mut session = stage.session().await?.lock(&[17]).await?;
     claim.create(&mut session).await?;
     drop(session.unlock().await?);
     // Lock, question, roles, CREATE DATABASE, ownership, unlock.

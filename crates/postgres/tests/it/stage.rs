@@ -226,7 +226,7 @@ impl Claim {
         let verifier = Verifier::of(&password)
             .await
             .context("the runtime is ending")?;
-        let mut session = session.lock(key).await?;
+        let mut session = session.lock(&[key]).await?;
         let catalog = self.observe(&mut session).await?;
         let seen = catalog.roles.get(login.as_str());
         let seen = seen.and_then(|role| role.comment.as_deref());

@@ -39,6 +39,13 @@ pub async fn query(dsn: &SecretString, sql: &str) -> Result<Vec<Vec<Option<Strin
     rows.iter().map(as_text).collect()
 }
 
+/// Runs one or more statements in a session that stays.
+pub async fn run_in(connection: &mut PgConnection, sql: &str) -> Result<()> {
+    let statements = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+    let outcome = statements.execute(connection).await;
+    outcome.map(drop).with_context(|| format!("failed: {sql}"))
+}
+
 /// The first column of the first row.
 pub async fn query_one(dsn: &SecretString, sql: &str) -> Result<String> {
     let first = query(dsn, sql).await?.into_iter().next();

@@ -70,6 +70,7 @@ pub(crate) fn wishes(mode: Mode) -> Wishes {
         secret: SecretShape::default(),
         engine: Engine::Postgres,
         access: Access::default(),
+        share: None,
     }
 }
 

@@ -15,7 +15,7 @@ use engine::{
 };
 use jiff::Timestamp;
 
-use super::{happening::Happening, pass::Pass, report::Published};
+use super::{Happening, Pass, Published, Subject};
 use crate::{
     engines::Locked,
     error::Error,
@@ -32,14 +32,14 @@ pub(super) struct Order {
 }
 
 /// Replaces the published credential by one of the idle login.
-pub(super) async fn rotate(
-    pass: &mut Pass<'_>,
+pub(super) async fn rotate<S: Subject>(
+    pass: &mut Pass<'_, S>,
     session: &mut Locked,
     observed: &Observed,
     found: Option<Found>,
     order: Order,
 ) -> Result<Published, Error> {
-    let (context, wishes) = (pass.context, &pass.inputs.wishes);
+    let (context, wishes) = (pass.context, pass.wishes);
     let started = std::time::Instant::now();
     for step in [Step::Pick, Step::Check, Step::Lock] {
         context.hook.reached(step);
@@ -106,15 +106,15 @@ pub(super) async fn rotate(
 }
 
 /// What the Secret says about the credential of `login`, which is about to be published.
-fn publication(
-    pass: &Pass<'_>,
+fn publication<S: Subject>(
+    pass: &Pass<'_, S>,
     observed: &Observed,
     found: Option<&Found>,
     login: &Login,
 ) -> Publication {
     let known = found.map_or(0, |found| found.stored.generation());
     let published = observed.login.as_ref().map(ToString::to_string);
-    let asked = pass.inputs.wishes.timing.nonce.clone();
+    let asked = pass.wishes.timing.nonce.clone();
     Publication {
         generation: known.max(observed.recorded.generation).saturating_add(1),
         rotated_at: whole_seconds(pass.context.now()),
@@ -127,13 +127,13 @@ fn publication(
 
 /// Step 7: what the Secret now holds must log in; if it does not, that password is set again. It
 /// is the published one, so nobody's credential is taken away by that.
-async fn confirm(
-    pass: &mut Pass<'_>,
+async fn confirm<S: Subject>(
+    pass: &mut Pass<'_, S>,
     session: &mut Locked,
     credential: &Credential,
 ) -> Result<(), Error> {
     let dsns = pass.target.dsns(credential.clone());
-    let role = &pass.inputs.wishes.role;
+    let role = &pass.wishes.role;
     match pass.context.engines.log_in(&dsns, role).await {
         Err(err) if err.is_refused_login() => {}
         outcome => return Ok(outcome?),
@@ -144,20 +144,20 @@ async fn confirm(
 }
 
 /// Sets the published password on its login again, and sees it log in.
-pub(super) async fn restore(
-    pass: &mut Pass<'_>,
+pub(super) async fn restore<S: Subject>(
+    pass: &mut Pass<'_, S>,
     session: &mut Locked,
     credential: &Credential,
 ) -> Result<(), Error> {
-    let wishes = &pass.inputs.wishes;
+    let wishes = pass.wishes;
     set(pass, session, credential, &wishes.claim.mark()).await?;
     let dsns = pass.target.dsns(credential.clone());
     pass.context.engines.log_in(&dsns, &wishes.role).await?;
     Ok(())
 }
 
-async fn set(
-    pass: &mut Pass<'_>,
+async fn set<S: Subject>(
+    pass: &mut Pass<'_, S>,
     session: &mut Locked,
     credential: &Credential,
     mark: &Mark,
@@ -174,11 +174,9 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-fn report(pass: &mut Pass<'_>, login: Login, cause: Cause) {
-    let secret = pass.inputs.wishes.secret.name.clone();
-    let status = pass.claim.status.as_ref();
-    let recorded = status.and_then(|status| status.binding.as_ref());
-    let former = recorded.map(|binding| binding.name.clone());
+fn report<S: Subject>(pass: &mut Pass<'_, S>, login: Login, cause: Cause) {
+    let secret = pass.wishes.secret.name.clone();
+    let former = pass.subject.recorded_secret().map(str::to_owned);
     let happening = match (cause, former.filter(|former| *former != secret)) {
         (Cause::FirstPublication, _) => Happening::Provisioned {
             database: pass.target.database.to_string(),

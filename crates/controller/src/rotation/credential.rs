@@ -8,30 +8,23 @@ use engine::{
     secret,
 };
 
-use super::{
-    alive, former_secret,
-    happening::Happening,
-    pass::Pass,
-    report::{Deferred, Published},
-    rotate,
-};
+use super::{Deferred, Happening, Pass, Published, Subject, rotate};
 use crate::{
-    copies,
     engines::Locked,
     error::Error,
     publish::{self, Found, Publication},
 };
 
-impl Pass<'_> {
+impl<S: Subject> Pass<'_, S> {
     /// The credential: kept, repaired or replaced. Returns what is published now.
-    pub(super) async fn credential(
+    pub(crate) async fn credential(
         &mut self,
         session: &mut Locked,
         observed: &Observed,
         found: Option<Found>,
         credential: Option<Credential>,
     ) -> Result<Published, Error> {
-        let step = decide::credential(&self.inputs.wishes, observed, self.context.now());
+        let step = decide::credential(self.wishes, observed, self.context.now());
         match (step, found, credential) {
             (
                 CredentialStep::Replace {
@@ -104,16 +97,15 @@ impl Pass<'_> {
         order: rotate::Order,
     ) -> Result<Published, Error> {
         match &found {
-            Some(_) => alive::check(self.claim, self.scope)?,
-            None => alive::check_live(self.claim, self.scope).await?,
+            Some(_) => self.subject.check()?,
+            None => self.subject.check_live().await?,
         }
         let idle = order.idle.login().clone();
-        let ends = |login: &str| login == idle.as_str();
-        former_secret::remove(self, ends).await?;
-        copies::let_go(self.context, self.claim, ends).await?;
+        let happenings = self.subject.let_go(&[idle.as_str()]).await?;
+        self.happenings.extend(happenings);
         let outcome = rotate::rotate(self, session, observed, found, order).await;
         match &outcome {
-            Ok(_) => copies::follow(self.context, self.claim).await,
+            Ok(_) => self.subject.follow().await,
             Err(err) => {
                 let reason = err.class().reason();
                 self.context.metrics.rotation.rotation_failed(reason);
@@ -129,7 +121,7 @@ impl Pass<'_> {
         found: Found,
         credential: Credential,
     ) -> Result<Published, Error> {
-        let wishes = &self.inputs.wishes;
+        let wishes = self.wishes;
         let dsn = self.target.dsn(credential);
         let generation = found.stored.generation().max(observed.recorded.generation);
         let data = secret::data(&dsn, &wishes.secret, generation);

@@ -4,23 +4,25 @@
 
 use api::names::annotation;
 use engine::{secret::Stored, wishes::ClaimId};
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Client, ResourceExt, core::PartialObjectMeta};
 
-use super::{happening::Happening, pass::Pass};
+use super::Happening;
 use crate::{
-    context::Scope,
     error::Error,
     publish::{self, Found},
+    watch::Cache,
 };
 
 /// Secrets that name the claim, beside its current one. The cache tells which there are; that they
 /// are of this very claim, and not of an earlier one of its name, is read from the Secret itself.
-pub(super) async fn all(
-    scope: &Scope,
+pub(crate) async fn all(
+    client: &Client,
+    cache: &Cache<PartialObjectMeta<Secret>>,
     claim: &ClaimId,
     current: &str,
 ) -> Result<Vec<Found>, Error> {
-    let named = scope.secrets.state_filter(|secret| {
+    let named = cache.state_filter(|secret| {
         let (metadata, annotations) = (&secret.metadata, secret.annotations());
         metadata.namespace.as_ref() == Some(&claim.namespace)
             && metadata.name.as_deref() != Some(current)
@@ -28,27 +30,32 @@ pub(super) async fn all(
     });
     let mut all = Vec::new();
     for secret in named {
-        let (client, name) = (&scope.context.client, secret.name_any());
-        let found = publish::read(client, &claim.namespace, &name).await?;
+        let found = publish::read(client, &claim.namespace, &secret.name_any()).await?;
         all.extend(found.filter(|found| found.is_of(claim)));
     }
     Ok(all)
 }
 
 /// Deletes those whose login `ends`, or that name none. To be called before it ends.
-pub(super) async fn remove(pass: &mut Pass<'_>, ends: impl Fn(&str) -> bool) -> Result<(), Error> {
-    let wishes = &pass.inputs.wishes;
-    for found in all(pass.scope, &wishes.claim, &wishes.secret.name).await? {
-        if is_ending(&found.stored, &ends) {
-            publish::delete(&pass.context.client, &wishes.claim.namespace, &found).await?;
+pub(crate) async fn remove(
+    client: &Client,
+    cache: &Cache<PartialObjectMeta<Secret>>,
+    claim: &ClaimId,
+    current: &str,
+    ends: &[&str],
+) -> Result<Vec<Happening>, Error> {
+    let mut happenings = Vec::new();
+    for found in all(client, cache, claim, current).await? {
+        if is_ending(&found.stored, ends) {
+            publish::delete(client, &claim.namespace, &found).await?;
             let secret = found.name();
-            pass.happenings
-                .push(Happening::FormerSecretRemoved { secret });
+            happenings.push(Happening::FormerSecretRemoved { secret });
         }
     }
-    Ok(())
+    Ok(happenings)
 }
 
-fn is_ending(stored: &Stored, ends: impl Fn(&str) -> bool) -> bool {
-    stored.login().is_none_or(|login| ends(login.as_str()))
+fn is_ending(stored: &Stored, ends: &[&str]) -> bool {
+    let login = stored.login();
+    login.is_none_or(|login| ends.contains(&login.as_str()))
 }

@@ -1,37 +1,18 @@
 //! Reads Secret and server under the claim's lock.
 
-use api::claim::DatabaseClaim;
 use engine::{
     decide,
     dsn::{Credential, Dsn},
     names::DatabaseName,
-    observed::{Observed, Proof, Recorded},
+    observed::{Observed, Proof},
     secret::{Owner, Stored},
     wishes::{Access, Mode, Wishes},
 };
 
 use crate::{context::Context, error::Error};
 
-/// The database of the claim: its own name, or when adopting what the source names.
-pub(super) fn database(
-    claim: &DatabaseClaim,
-    mode: Mode,
-    admin: &Dsn,
-) -> Result<DatabaseName, Error> {
-    match mode {
-        Mode::Adopt => Ok(admin.database.clone()),
-        Mode::Create => DatabaseName::try_from(claim.spec.database_name.clone()).map_err(|error| {
-            engine::source::Error::Name {
-                field: "databaseName",
-                error,
-            }
-            .into()
-        }),
-    }
-}
-
 /// Refuses a Secret that is somebody else's.
-pub(super) fn check_owner(wishes: &Wishes, secret: Option<&Stored>) -> Result<(), Error> {
+pub(crate) fn check_owner(wishes: &Wishes, secret: Option<&Stored>) -> Result<(), Error> {
     let owner = secret.map(|secret| secret.owner(&wishes.claim));
     match owner {
         Some(Owner::Foreign) => Err(foreign(wishes)),
@@ -47,7 +28,11 @@ pub(super) fn check_take_over(
 ) -> Result<(), Error> {
     let secret = observed.secret.as_ref();
     let owner = secret.map(|secret| secret.owner(&wishes.claim));
-    if owner == Some(Owner::Unclaimed) && !decide::is_take_over(wishes, database, observed) {
+    let is_take_over = match wishes.mode {
+        Mode::Share => decide::is_shared_take_over(wishes, observed),
+        Mode::Adopt | Mode::Create => decide::is_take_over(wishes, database, observed),
+    };
+    if owner == Some(Owner::Unclaimed) && !is_take_over {
         return Err(foreign(wishes));
     }
     Ok(())
@@ -85,14 +70,14 @@ pub(super) async fn prove(
 }
 
 /// Where the claim's logins connect.
-pub(super) struct Target<'a> {
+pub(crate) struct Target<'a> {
     pub admin: &'a Dsn,
     pub database: &'a DatabaseName,
     pub access: &'a Access,
 }
 
 impl Target<'_> {
-    pub(super) fn dsn(&self, credential: Credential) -> Dsn {
+    pub(crate) fn dsn(&self, credential: Credential) -> Dsn {
         let published = self.access.auth_databases(self.database).swap_remove(0);
         Dsn {
             address: self.admin.address.for_logins(&published),
@@ -103,7 +88,7 @@ impl Target<'_> {
 
     /// The connection strings that a credential must work with before it may be published: of each
     /// database that logs the claim in.
-    pub(super) fn dsns(&self, credential: Credential) -> Vec<Dsn> {
+    pub(crate) fn dsns(&self, credential: Credential) -> Vec<Dsn> {
         let dsn = self.dsn(credential);
         let others = if self.access.is_per_database {
             dsn.of_databases(&self.access.others, true)
@@ -114,29 +99,10 @@ impl Target<'_> {
     }
 
     /// The admin's connection string for the claim's own database.
-    pub(super) fn admin_dsn(&self) -> Dsn {
+    pub(crate) fn admin_dsn(&self) -> Dsn {
         Dsn {
             database: self.database.clone(),
             ..self.admin.clone()
         }
-    }
-}
-
-/// What the claim's status recorded.
-pub(super) fn recorded(claim: &DatabaseClaim) -> Recorded {
-    let Some(status) = &claim.status else {
-        return Recorded::default();
-    };
-    let rotation = status.rotation.clone().unwrap_or_default();
-    let active = status.active_db.clone().unwrap_or_default();
-    let info = active.connection_info.unwrap_or_default();
-    Recorded {
-        secret_resource_version: rotation.secret_resource_version,
-        current_login: rotation.current_login.or(info.user_name),
-        rotated_at: rotation.last_rotation_at.or(active.user_updated_at),
-        handled_nonce: rotation.handled_nonce,
-        deferred_since: rotation.deferred_since,
-        generation: rotation.generation,
-        database: info.database_name,
     }
 }

@@ -3,7 +3,7 @@
 use engine::{catalog::Session, names::Login, rotation::Cause};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Happening {
+pub(crate) enum Happening {
     Provisioned {
         database: String,
         secret: String,
@@ -23,6 +23,10 @@ pub(super) enum Happening {
     },
     Repaired {
         what: Vec<String>,
+    },
+    RightsRepaired {
+        missing: usize,
+        excess: usize,
     },
     SecretRepaired,
     SecretRenamed {
@@ -55,10 +59,11 @@ pub(super) enum Happening {
 const MAX_ADDRESSES: usize = 8;
 
 impl Happening {
-    pub(super) fn is_warning(&self) -> bool {
+    pub(crate) fn is_warning(&self) -> bool {
         match self {
             Self::Repaired { .. }
             | Self::PasswordRestored { .. }
+            | Self::RightsRepaired { .. }
             | Self::SecretRepaired
             | Self::Deferred { .. }
             | Self::SessionsEnded { .. }
@@ -77,7 +82,7 @@ impl Happening {
     }
 
     /// The Event's reason.
-    pub(super) fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Provisioned { .. } => "Provisioned",
             Self::TakenOver { .. } => "TakenOver",
@@ -89,6 +94,7 @@ impl Happening {
             },
             Self::PasswordRestored { .. } => "PasswordRestored",
             Self::Repaired { .. } => "ServerRepaired",
+            Self::RightsRepaired { .. } => "RightsRepaired",
             Self::SecretRepaired => "SecretRepaired",
             Self::SecretRenamed { .. } => "SecretRenamed",
             Self::FormerSecretRemoved { .. } => "FormerSecretRemoved",
@@ -101,7 +107,7 @@ impl Happening {
     }
 
     /// The Event's note.
-    pub(super) fn note(&self) -> String {
+    pub(crate) fn note(&self) -> String {
         match self {
             Self::Provisioned { database, secret } => {
                 format!(
@@ -125,6 +131,9 @@ impl Happening {
             Self::Repaired { what } => {
                 format!("missing on the server and made again: {}", what.join(", "))
             }
+            Self::RightsRepaired { missing, excess } => format!(
+                "the rights in the database differed from the map: {missing} were missing, {excess} were too many"
+            ),
             Self::SecretRepaired => {
                 "the Secret differed from what is published and was written again".to_owned()
             }
@@ -165,7 +174,7 @@ impl Happening {
 }
 
 /// The distinct addresses of sessions, for people.
-pub(super) fn addresses(sessions: &[Session]) -> String {
+pub(crate) fn addresses(sessions: &[Session]) -> String {
     let mut all: Vec<&str> = sessions
         .iter()
         .map(|session| session.client.as_deref().unwrap_or("an unknown address"))

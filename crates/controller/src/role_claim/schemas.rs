@@ -1,0 +1,456 @@
+//! A role claim with a `schemarolemap`: its own role and logins in the database of its source, with
+//! exactly the rights that the map names, and a rotation of its own.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use api::{
+    claim::DatabaseClaim,
+    conditions::{self, Type},
+    names::{annotation, finalizer},
+    role_claim::DbRoleClaim,
+};
+use engine::{
+    agenda::{self, Agenda},
+    decide,
+    dsn::Dsn,
+    names::DatabaseName,
+    observed::Observed,
+    role_claim::{self, Ground, Refusal},
+    secret::Stored,
+    share::{SchemaGrant, Share},
+    step::ServerStep,
+    wishes::{ClaimId, Wishes},
+};
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+
+use super::tenant::{self, Tenant};
+use crate::{
+    claim::{Inputs, admin_dsn},
+    context::Context,
+    engines::{Locked, Session},
+    error::Error,
+    objects, publish,
+    rotation::{Happening, Pass, Published, Seen, Target, former_secret, record::Times},
+};
+
+/// A pass that takes longer is given up, and its session and locks with it.
+const LONGEST_PASS: Duration = Duration::from_mins(2);
+
+/// What a pass left behind.
+pub(super) struct Outcome {
+    pub ground: Ground,
+    pub wishes: Wishes,
+    pub place: Place,
+    pub published: Published,
+    /// The roles that carry what the map asks for.
+    pub grants: Vec<SchemaGrant>,
+    /// What was found of the rights in the database; `None` where nobody looked.
+    pub rights: Option<postgres::Shared>,
+    pub retired: Vec<String>,
+    pub times: Times,
+    pub happenings: Vec<Happening>,
+}
+
+/// Where the logins are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub address: String,
+    pub database: String,
+    pub owner_role: Option<String>,
+}
+
+/// What became of a pass over a role claim with its own logins.
+pub(super) enum Served {
+    /// There was nothing to do before this instant.
+    Idle(Timestamp),
+    Worked(Box<Outcome>),
+}
+
+/// The database of a source claim, as a role claim gets to it.
+struct Source {
+    inputs: Inputs,
+    wishes: Wishes,
+    admin: Dsn,
+    database: DatabaseName,
+}
+
+impl Source {
+    /// Error: the source has no database yet, or what it asks for can't be understood.
+    async fn of(
+        role_claim: &DbRoleClaim,
+        context: &Context,
+        source: &DatabaseClaim,
+    ) -> Result<Self, Error> {
+        let (inputs, wishes) = wishes_of(role_claim, context, source)?;
+        let place = place_of(source).ok_or_else(|| unpublished(source))?;
+        let admin = admin_dsn(context, source, &inputs.choice.place).await?;
+        let database = DatabaseName::try_from(place.database);
+        let database = database.map_err(|error| engine::wishes::Error::Database {
+            field: "status.activeDB",
+            error,
+        })?;
+        Ok(Self {
+            inputs,
+            wishes,
+            admin,
+            database,
+        })
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target {
+            admin: &self.admin,
+            database: &self.database,
+            access: &self.wishes.access,
+        }
+    }
+
+    /// The source's lock guards what role claims share, and is taken first.
+    async fn lock(&self, session: Session) -> Result<Locked, Error> {
+        let shared = self
+            .wishes
+            .share
+            .as_ref()
+            .map(|share| share.source.lock_key());
+        let keys: Vec<_> = shared
+            .into_iter()
+            .chain([self.wishes.claim.lock_key()])
+            .collect();
+        let accounts = self.wishes.access.accounts(&self.database);
+        session.lock(&keys, accounts).await
+    }
+
+    /// Finds the schemas in the spelling that they have.
+    async fn resolve(&mut self, context: &Context) -> Result<BTreeSet<String>, Error> {
+        let Some(share) = self.wishes.share.take() else {
+            return Ok(BTreeSet::new());
+        };
+        let inside = self.target().admin_dsn();
+        let existing = context.engines.existing_schemas(&inside, &share).await?;
+        self.wishes.share = Some(share.resolved(&existing));
+        Ok(existing)
+    }
+}
+
+fn unpublished(source: &DatabaseClaim) -> Error {
+    let claim = format!(
+        "{}/{}",
+        source.namespace().unwrap_or_default(),
+        source.name_any()
+    );
+    Refusal::Unpublished { claim }.into()
+}
+
+fn wishes_of(
+    role_claim: &DbRoleClaim,
+    context: &Context,
+    source: &DatabaseClaim,
+) -> Result<(Inputs, Wishes), Error> {
+    let inputs = Inputs::of(source, context)?;
+    let status = source.status.clone().unwrap_or_default();
+    let wishes = Wishes::of_role_claim(role_claim, &inputs.wishes, &status)?;
+    Ok((inputs, wishes))
+}
+
+/// Where the source claim's status says that its database is.
+fn place_of(source: &DatabaseClaim) -> Option<Place> {
+    let status = source.status.as_ref()?;
+    let server = status.server.as_ref()?;
+    let active = status.active_db.as_ref()?.connection_info.as_ref()?;
+    Some(Place {
+        address: server.address.clone(),
+        database: active.database_name.clone()?,
+        owner_role: server.owner_role.clone(),
+    })
+}
+
+/// Brings role, logins, rights and Secret to what the role claim asks for.
+pub(super) async fn serve(
+    role_claim: &DbRoleClaim,
+    context: &Context,
+    source: &DatabaseClaim,
+) -> Result<Served, Error> {
+    let id = ClaimId::of_role_claim(role_claim)?;
+    let labels = context.namespace_labels(&id.namespace);
+    let lets_all_in = context.settings.role_claims_from_any_namespace;
+    let ground = role_claim::ground(source, &id.namespace, &labels, lets_all_in)?;
+    let place = place_of(source).ok_or_else(|| unpublished(source))?;
+    let (_, wishes) = wishes_of(role_claim, context, source)?;
+    let checks = match agenda(role_claim, context, &wishes, &place) {
+        Agenda::Idle { until } => return Ok(Served::Idle(until)),
+        Agenda::Work { checks } => checks,
+    };
+    objects::ensure_finalizer(&context.client, role_claim, finalizer::ROLE_CLAIM).await?;
+    let mut at = Source::of(role_claim, context, source).await?;
+    let connections = at.inputs.connections(&context.config.load());
+    let circuit = at.inputs.circuit(&at.admin);
+    let permit = context.limits.enter(&circuit, connections).await?;
+    let _worker = context.workers.enter().await?;
+    let session = context.engines.acquire(&at.admin).await;
+    permit.learn(&session);
+    let work = async {
+        let existing = at.resolve(context).await?;
+        let mut session = at.lock(session?).await?;
+        let tenant = Tenant {
+            role_claim,
+            context,
+        };
+        let mut pass = Pass::new(&tenant, context, &at.wishes, at.target());
+        let outcome = pass.run(&mut session, &existing, checks).await?;
+        if let Err(err) = session.unlock().await {
+            tracing::debug!(error = crate::error::chain(&err), "lock not freed");
+        }
+        let Worked {
+            published,
+            grants,
+            rights,
+            retired,
+            times,
+        } = outcome;
+        Ok(Outcome {
+            ground,
+            happenings: pass.happenings,
+            wishes: at.wishes.clone(),
+            place: Place {
+                address: at.admin.address.to_string(),
+                ..place
+            },
+            published,
+            grants,
+            rights,
+            retired,
+            times,
+        })
+    };
+    let outcome = tokio::time::timeout(LONGEST_PASS, work).await;
+    let limit = LONGEST_PASS;
+    let outcome = outcome.unwrap_or(Err(Error::TooLong { limit }))?;
+    Ok(Served::Worked(Box::new(outcome)))
+}
+
+/// What is due, from caches and status alone.
+fn agenda(role_claim: &DbRoleClaim, context: &Context, wishes: &Wishes, place: &Place) -> Agenda {
+    let status = role_claim.status.clone().unwrap_or_default();
+    let rotation = status.rotation.unwrap_or_default();
+    let uid = &wishes.claim.uid;
+    let memory = context.memory.get(uid);
+    let ready = conditions::find(&status.conditions, Type::Ready);
+    let is_ready = ready.is_some_and(|ready| {
+        ready.status == "True" && ready.observed_generation == role_claim.metadata.generation
+    });
+    let is_there = status.database.is_some_and(|database| {
+        database.name == place.database && database.owner_role == place.owner_role
+    });
+    let source = &role_claim.spec.source_database_claim;
+    let source = format!("{}/{}", source.namespace, source.name);
+    let is_waiting = conditions::is_true(&status.conditions, Type::Rotating);
+    let name = ObjectRef::new(&wishes.secret.name).within(&wishes.claim.namespace);
+    let mut secrets = context.copies.get().into_iter().flatten();
+    let secret = secrets.find_map(|secrets| secrets.get(&name));
+    let note = |key: &str| {
+        let secret = secret.as_ref()?;
+        secret.annotations().get(key).cloned()
+    };
+    let (version, handled) = (
+        secret.as_ref().and_then(|secret| secret.resource_version()),
+        note(annotation::HANDLED_ROTATE),
+    );
+    let known = agenda::Known {
+        uid,
+        timing: &wishes.timing,
+        is_settled: is_ready
+            && is_there
+            && !is_waiting
+            && status.matched_source_claim == Some(source)
+            && memory.attempts == 0,
+        secret_version: version.as_deref(),
+        recorded_version: rotation.secret_resource_version.as_deref(),
+        rotated_at: note(annotation::ROTATED_AT)
+            .and_then(|at| at.parse().ok())
+            .or(rotation.last_rotation_at),
+        handled_nonce: handled.as_deref().or(rotation.handled_nonce.as_deref()),
+        has_previous: wishes.timing.overlap.is_some() && rotation.previous_login.is_some(),
+        check_every: context.config.load().drift_check_period,
+        checked_at: memory.checked_at,
+        started_at: context.started_at,
+    };
+    agenda::agenda(&known, context.now())
+}
+
+/// What the work at the server came to.
+struct Worked {
+    published: Published,
+    grants: Vec<SchemaGrant>,
+    rights: Option<postgres::Shared>,
+    retired: Vec<String>,
+    times: Times,
+}
+
+impl Pass<'_, Tenant<'_>> {
+    async fn run(
+        &mut self,
+        session: &mut Locked,
+        existing: &BTreeSet<String>,
+        checks: bool,
+    ) -> Result<Worked, Error> {
+        let recorded = tenant::recorded(self.subject.role_claim);
+        let Seen {
+            observed,
+            found,
+            credential,
+        } = self.observe(session, recorded, checks).await?;
+        let steps = self.structure(session, &observed).await?;
+        if self.subject.role_claim.has_logins() && self.is_settled() {
+            self.say_repaired(&steps);
+        }
+        let share = self.wishes.share.as_ref();
+        let grants = share.map(|share| decide::grants(self.wishes, share, &observed));
+        let grants = grants.transpose()?.unwrap_or_default();
+        let is_due = checks || !steps.is_empty() || !self.is_settled();
+        let rights = match share {
+            Some(share) if is_due => {
+                let rights = self.furnish(session, share, &grants, existing, &observed);
+                Some(rights.await?)
+            }
+            _ => None,
+        };
+        let published = self
+            .credential(session, &observed, found, credential)
+            .await?;
+        let retired = self.retire(session, &observed, &published).await?;
+        let times = Times::of(self.wishes, &published, &retired, self.context.now());
+        Ok(Worked {
+            published,
+            grants,
+            rights,
+            retired: retired.logins,
+            times,
+        })
+    }
+
+    fn is_settled(&self) -> bool {
+        let role_claim = self.subject.role_claim;
+        let status = role_claim.status.as_ref();
+        let ready = status.and_then(|status| conditions::find(&status.conditions, Type::Ready));
+        ready.is_some_and(|ready| {
+            ready.status == "True" && ready.observed_generation == role_claim.metadata.generation
+        })
+    }
+
+    /// The rights inside the database, and the end of roles that nobody has any more.
+    async fn furnish(
+        &mut self,
+        session: &mut Locked,
+        share: &Share,
+        grants: &[SchemaGrant],
+        existing: &BTreeSet<String>,
+        observed: &Observed,
+    ) -> Result<postgres::Shared, Error> {
+        let (engines, wishes, catalog) = (&self.context.engines, self.wishes, &observed.catalog);
+        let inside = self.target.admin_dsn();
+        let wanted = share.wanted(catalog, &wishes.role, grants);
+        let rights = engines.share(&inside, &wanted, existing, catalog).await?;
+        if decide::is_shared_take_over(wishes, observed) && !self.subject.role_claim.has_logins() {
+            // What the original's logins made belongs to a login, which the other could not use.
+            for login in wishes.logins().both() {
+                if catalog.roles.contains_key(login.as_str()) {
+                    let role = &wishes.role;
+                    engines.empty_hands(&inside, login, role, catalog).await?;
+                }
+            }
+        }
+        let unused = decide::unused(share, wishes, catalog, grants);
+        engines
+            .apply_inside(&inside, &unused.inside, catalog)
+            .await?;
+        self.change(session, &unused.home, catalog).await?;
+        if self.is_settled() && (rights.granted > 0 || rights.revoked > 0) {
+            self.happenings.push(Happening::RightsRepaired {
+                missing: rights.granted,
+                excess: rights.revoked,
+            });
+        }
+        Ok(rights)
+    }
+}
+
+/// Takes everything back that a role claim has at its source: Secrets, logins, role, and what it
+/// made there becomes the source's.
+pub(super) async fn part(
+    role_claim: &DbRoleClaim,
+    context: &Context,
+    source: &DatabaseClaim,
+) -> Result<(), Error> {
+    delete_secrets(role_claim, context).await?;
+    leave(role_claim, context, source).await
+}
+
+/// Removes the logins, the role and its rights from a source's server.
+pub(super) async fn leave(
+    role_claim: &DbRoleClaim,
+    context: &Context,
+    source: &DatabaseClaim,
+) -> Result<(), Error> {
+    let at = Source::of(role_claim, context, source).await?;
+    let connections = at.inputs.connections(&context.config.load());
+    let circuit = at.inputs.circuit(&at.admin);
+    let _permit = context.limits.enter(&circuit, connections).await?;
+    let session = context.engines.acquire(&at.admin).await?;
+    let mut session = at.lock(session).await?;
+    let catalog = session.observe(&at.wishes.question(&at.database)).await?;
+    let parting = decide::parting(&at.wishes, &at.database, &catalog);
+    // Nobody logs in any more, so nobody makes anything new while it is handed over.
+    let inside = at.target().admin_dsn();
+    let (engines, is_there) = (&context.engines, catalog.database.is_some());
+    let closing = parting.home.iter().filter_map(|step| match step {
+        ServerStep::DropLogin { login, .. } => Some(login.clone()),
+        _ => None,
+    });
+    let logins: Vec<_> = closing.collect();
+    let closing = logins.iter().cloned().flat_map(|login| {
+        let ending = ServerStep::Terminate {
+            login: login.clone(),
+        };
+        [ServerStep::Retire { login }, ending]
+    });
+    session
+        .apply(&closing.collect::<Vec<_>>(), &catalog)
+        .await?;
+    if is_there {
+        for login in &logins {
+            let role = &at.wishes.role;
+            engines.empty_hands(&inside, login, role, &catalog).await?;
+        }
+        engines
+            .apply_inside(&inside, &parting.inside, &catalog)
+            .await?;
+    }
+    session.apply(&parting.home, &catalog).await?;
+    session.unlock().await?;
+    Ok(())
+}
+
+/// Deletes what the role claim published, under any name. It must not name a login that is gone.
+async fn delete_secrets(role_claim: &DbRoleClaim, context: &Context) -> Result<(), Error> {
+    let id = ClaimId::of_role_claim(role_claim)?;
+    let (client, current) = (&context.client, role_claim.secret_name());
+    for secrets in context.copies.get().into_iter().flatten() {
+        for former in former_secret::all(client, secrets, &id, current).await? {
+            publish::delete(client, &id.namespace, &former).await?;
+        }
+    }
+    match publish::read(client, &id.namespace, current).await? {
+        Some(found) if found.is_of(&id) && names_own_login(&found.stored, &id) => {
+            publish::delete(client, &id.namespace, &found).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a Secret publishes a login of the role claim itself, and no copy.
+fn names_own_login(stored: &Stored, id: &ClaimId) -> bool {
+    let pair = engine::wishes::role_claim_logins(&id.name);
+    let login = stored.login();
+    pair.is_some_and(|pair| login.is_some_and(|login| pair.contains(login.as_str())))
+}

@@ -1,0 +1,67 @@
+//! A role claim with logins of its own, as the machine that keeps its credential knows it.
+
+use api::role_claim::DbRoleClaim;
+use engine::{observed::Recorded, wishes::ClaimId};
+use kube::runtime::reflector::ObjectRef;
+
+use crate::{
+    context::Context,
+    error::Error,
+    rotation::{Happening, Subject, alive, former_secret},
+};
+
+pub(super) struct Tenant<'a> {
+    pub role_claim: &'a DbRoleClaim,
+    pub context: &'a Context,
+}
+
+impl Subject for Tenant<'_> {
+    fn check(&self) -> Result<(), Error> {
+        let cached = self
+            .context
+            .role_claim(&ObjectRef::from_obj(self.role_claim));
+        alive::check(self.role_claim, cached.as_deref())
+    }
+
+    async fn check_live(&self) -> Result<(), Error> {
+        self.check()?;
+        alive::check_live(self.context, self.role_claim).await
+    }
+
+    /// Secrets of an earlier name.
+    async fn let_go(&self, ends: &[&str]) -> Result<Vec<Happening>, Error> {
+        let (context, id) = (self.context, ClaimId::of_role_claim(self.role_claim)?);
+        let current = self.role_claim.secret_name();
+        let mut happenings = Vec::new();
+        for secrets in context.copies.get().into_iter().flatten() {
+            let removed = former_secret::remove(&context.client, secrets, &id, current, ends);
+            happenings.extend(removed.await?);
+        }
+        Ok(happenings)
+    }
+
+    /// Nothing repeats a role claim's Secret.
+    async fn follow(&self) {}
+
+    fn recorded_secret(&self) -> Option<&str> {
+        let binding = self.role_claim.status.as_ref()?.binding.as_ref()?;
+        Some(&binding.name)
+    }
+}
+
+/// What the role claim's status recorded. Of the original's only login and time are known.
+pub(super) fn recorded(role_claim: &DbRoleClaim) -> Recorded {
+    let Some(status) = &role_claim.status else {
+        return Recorded::default();
+    };
+    let rotation = status.rotation.clone().unwrap_or_default();
+    Recorded {
+        secret_resource_version: rotation.secret_resource_version,
+        current_login: rotation.current_login.or(status.username.clone()),
+        rotated_at: rotation.last_rotation_at.or(status.secret_updated_at),
+        handled_nonce: rotation.handled_nonce,
+        deferred_since: rotation.deferred_since,
+        generation: rotation.generation,
+        database: status.database.clone().map(|database| database.name),
+    }
+}

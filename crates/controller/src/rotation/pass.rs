@@ -1,0 +1,295 @@
+//! What the stages of one pass at a server share, and those that begin and end it.
+
+use std::{collections::HashMap, time::Instant};
+
+use engine::{
+    catalog::{Catalog, Session},
+    decide,
+    dsn::{Credential, Dsn},
+    names::Login,
+    observed::{Observed, Proof, Recorded},
+    rotation::{Cause, Step},
+    secret::Stored,
+    step::ServerStep,
+    wishes::Wishes,
+};
+use jiff::Timestamp;
+
+use super::{Happening, Subject, Target, check_owner, observe};
+use crate::{
+    context::Context,
+    engines::Locked,
+    error::Error,
+    publish::{self, Found},
+};
+
+/// A pass under way.
+pub(crate) struct Pass<'a, S> {
+    pub subject: &'a S,
+    pub context: &'a Context,
+    pub wishes: &'a Wishes,
+    pub target: Target<'a>,
+    /// The comments of the claim's roles, as this pass last saw or wrote them.
+    pub comments: HashMap<String, String>,
+    pub happenings: Vec<Happening>,
+}
+
+/// The credential that the Secret holds now.
+pub(crate) struct Published {
+    pub stored: Stored,
+    pub login: Login,
+    pub rotated_at: Timestamp,
+    pub deferred: Option<Deferred>,
+}
+
+/// A rotation that waits for sessions to end.
+pub(crate) struct Deferred {
+    pub login: Login,
+    pub cause: Cause,
+    pub sessions: Vec<Session>,
+    pub since: Timestamp,
+}
+
+impl Published {
+    pub(crate) fn of(found: &Found, login: Login, rotated_at: Timestamp) -> Self {
+        Self {
+            stored: found.stored.clone(),
+            login,
+            rotated_at,
+            deferred: None,
+        }
+    }
+}
+
+/// What a pass starts from, seen under the lock.
+pub(crate) struct Seen {
+    pub observed: Observed,
+    pub found: Option<Found>,
+    pub credential: Option<Credential>,
+}
+
+/// What became of earlier logins.
+pub(crate) struct Retired {
+    /// Those that this pass made unusable.
+    pub logins: Vec<String>,
+    /// When to look again, if that is known.
+    pub next: Option<Timestamp>,
+    /// Whether live sessions hold a login past its overlap.
+    pub is_waiting: bool,
+}
+
+impl<'a, S: Subject> Pass<'a, S> {
+    pub(crate) fn new(
+        subject: &'a S,
+        context: &'a Context,
+        wishes: &'a Wishes,
+        target: Target<'a>,
+    ) -> Self {
+        Self {
+            subject,
+            context,
+            wishes,
+            target,
+            comments: HashMap::new(),
+            happenings: Vec::new(),
+        }
+    }
+
+    /// Reads Secret and server. What was edited since it was recorded is believed only after it
+    /// logged in; `checks` asks for that proof in any case.
+    pub(crate) async fn observe(
+        &mut self,
+        session: &mut Locked,
+        recorded: Recorded,
+        checks: bool,
+    ) -> Result<Seen, Error> {
+        let wishes = self.wishes;
+        let (client, namespace) = (&self.context.client, &wishes.claim.namespace);
+        let found = publish::read(client, namespace, &wishes.secret.name).await?;
+        check_owner(wishes, found.as_ref().map(|found| &found.stored))?;
+        let version = found.as_ref().map(|found| &found.stored.resource_version);
+        let is_touched = version != recorded.secret_resource_version.as_ref();
+        let (published, credential) = match &found {
+            Some(found) if checks || is_touched => {
+                observe::prove(self.context, wishes, &found.stored, &self.target).await?
+            }
+            Some(found) => (
+                Proof::NotAsked,
+                found.stored.credentials().into_iter().next(),
+            ),
+            None => (Proof::NotAsked, None),
+        };
+        let question = wishes.question(self.target.database);
+        let catalog = session.observe(&question).await?;
+        let roles = catalog.roles.iter();
+        self.comments = roles
+            .filter_map(|(name, role)| Some((name.clone(), role.comment.clone()?)))
+            .collect();
+        let secret = found.as_ref().map(|found| found.stored.clone());
+        let login = match published {
+            Proof::Refused => secret.as_ref().and_then(Stored::login),
+            _ => credential
+                .as_ref()
+                .map(|credential| credential.login.clone()),
+        };
+        let observed = Observed {
+            secret,
+            login,
+            catalog,
+            published,
+            recorded,
+        };
+        observe::check_take_over(wishes, self.target.database, &observed)?;
+        Ok(Seen {
+            observed,
+            found,
+            credential,
+        })
+    }
+
+    /// Roles, logins and database. Returns what was done.
+    pub(crate) async fn structure(
+        &mut self,
+        session: &mut Locked,
+        observed: &Observed,
+    ) -> Result<Vec<ServerStep>, Error> {
+        let steps = decide::structure(self.wishes, self.target.database, observed)?;
+        if steps.is_empty() {
+            return Ok(steps);
+        }
+        self.subject.check_live().await?;
+        self.change(session, &steps, &observed.catalog).await?;
+        let marked = steps.iter().filter_map(ServerStep::marked_login);
+        self.comments
+            .extend(marked.map(|(login, mark)| (login.to_string(), mark.to_string())));
+        Ok(steps)
+    }
+
+    /// Says what was missing on the server though it had been there.
+    pub(crate) fn say_repaired(&mut self, steps: &[ServerStep]) {
+        let what: Vec<_> = steps.iter().filter_map(made_again).collect();
+        if !what.is_empty() {
+            self.happenings.push(Happening::Repaired { what });
+        }
+    }
+
+    /// Applies steps and counts what they made.
+    pub(crate) async fn change(
+        &self,
+        session: &mut Locked,
+        steps: &[ServerStep],
+        catalog: &Catalog,
+    ) -> Result<(), Error> {
+        let (metrics, started) = (&self.context.metrics.rotation, Instant::now());
+        let role = self.wishes.role.as_str();
+        let outcome = session.apply(steps, catalog).await;
+        if let Err(err) = &outcome {
+            metrics.structure_failed(err.class().reason(), role);
+        } else {
+            for step in steps {
+                match step {
+                    ServerStep::CreateLogin { .. } => {
+                        metrics.login_created(role, started.elapsed());
+                    }
+                    ServerStep::OwnDatabase { .. } => metrics.database_created(),
+                    ServerStep::Retire { .. } | ServerStep::DropLogin { .. } => {
+                        metrics.login_removed();
+                    }
+                    _ => {}
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Step 9. Retirement looks at the Secret as it is now: a login that was just replaced is not
+    /// due.
+    pub(crate) async fn retire(
+        &mut self,
+        session: &mut Locked,
+        observed: &Observed,
+        published: &Published,
+    ) -> Result<Retired, Error> {
+        let after = Observed {
+            secret: Some(published.stored.clone()),
+            login: Some(published.login.clone()),
+            ..observed.clone()
+        };
+        let retirement = decide::retirement(self.wishes, &after, self.context.now());
+        let mut logins = Vec::new();
+        if !retirement.steps.is_empty() {
+            logins = retirement.steps.iter().filter_map(retired_login).collect();
+            let ends: Vec<_> = logins.iter().map(String::as_str).collect();
+            let happenings = self.subject.let_go(&ends).await?;
+            self.happenings.extend(happenings);
+            let catalog = &observed.catalog;
+            self.empty_hands(&retirement.steps, catalog).await?;
+            self.change(session, &retirement.steps, catalog).await?;
+            self.context.hook.reached(Step::Retire);
+            self.happenings.push(Happening::Retired {
+                logins: logins.clone(),
+            });
+        }
+        Ok(Retired {
+            logins,
+            next: retirement.next,
+            is_waiting: retirement.is_waiting,
+        })
+    }
+
+    /// What a login that is about to be dropped owns in the claim's own database goes to the owner
+    /// role first: the home session can't see it there.
+    async fn empty_hands(&self, steps: &[ServerStep], catalog: &Catalog) -> Result<(), Error> {
+        for step in steps {
+            if let ServerStep::DropLogin { login, role } = step
+                && !self.target.is_home()
+            {
+                let admin = self.target.admin_dsn();
+                let engines = &self.context.engines;
+                engines.empty_hands(&admin, login, role, catalog).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Target<'_> {
+    /// Whether the admin is at home in the claim's own database, as in an adopted one.
+    fn is_home(&self) -> bool {
+        let Dsn { database, .. } = self.admin;
+        database == self.database
+    }
+}
+
+fn made_again(step: &ServerStep) -> Option<String> {
+    match step {
+        ServerStep::CreateOwner { role, .. } => Some(format!("owner role {role}")),
+        ServerStep::CreateLogin { login, .. } => Some(format!("login {login}")),
+        ServerStep::CreateCopy {
+            login, database, ..
+        } => Some(format!("login {login} in {database}")),
+        ServerStep::JoinOwner { login, .. } => Some(format!("membership of {login}")),
+        ServerStep::AssumeOwner { login, .. } => Some(format!("role setting of {login}")),
+        ServerStep::GrantRoles { login, .. } => Some(format!("missing roles of {login}")),
+        ServerStep::RevokeRoles { login, .. } => Some(format!("roles too many of {login}")),
+        ServerStep::CreateSchemaRole { role, .. } => Some(format!("role {role}")),
+        ServerStep::JoinSchemaRole { member, role } => {
+            Some(format!("membership of {member} in {role}"))
+        }
+        ServerStep::LeaveRole { member, role } => {
+            Some(format!("membership too many of {member} in {role}"))
+        }
+        ServerStep::SearchPath { login, .. } => Some(format!("search path of {login}")),
+        ServerStep::CreateDatabase { database } => Some(format!("database {database}")),
+        _ => None,
+    }
+}
+
+fn retired_login(step: &ServerStep) -> Option<String> {
+    match step {
+        ServerStep::Retire { login } | ServerStep::DropLogin { login, .. } => {
+            Some(login.to_string())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,215 @@
+//! A role claim's part of another claim's database: its own role and logins, and the roles of
+//! schemas that give them their rights.
+
+use super::{
+    Refusal,
+    structure::{check_role, login_steps, weak},
+};
+use crate::{
+    catalog::{Catalog, Role},
+    mark::Mark,
+    names::{DatabaseName, Login, LoginPair, SchemaName, SchemaRole},
+    observed::{Observed, Proof},
+    share::{SchemaGrant, Share},
+    step::ServerStep,
+    wishes::Wishes,
+};
+
+/// What of a role claim was on the server before this pass.
+fn heirs(wishes: &Wishes) -> Vec<String> {
+    let logins = wishes.logins();
+    let names = logins.both().map(ToString::to_string);
+    names.into_iter().chain([wishes.role.to_string()]).collect()
+}
+
+/// Whether the logins are the original's, who gave them their rights directly and no role of
+/// their own: the Secret logs in, and status agrees on the login.
+pub fn is_take_over(wishes: &Wishes, observed: &Observed) -> bool {
+    let Some(login) = &observed.login else {
+        return false;
+    };
+    let mine = wishes.claim.mark();
+    let is_mine = |role: &Role| role.mark().is_some_and(|mark| mark.same_claim(&mine));
+    let owner = observed.catalog.roles.get(wishes.role.as_str());
+    matches!(observed.published, Proof::Works | Proof::LogsIn)
+        && observed.recorded.current_login.as_deref() == Some(login.as_str())
+        && wishes.logins().contains(login.as_str())
+        && owner.is_none_or(is_mine)
+}
+
+/// The roles that carry what the map asks for. A role that the original made is taken over with
+/// its logins.
+pub fn grants(
+    wishes: &Wishes,
+    share: &Share,
+    observed: &Observed,
+) -> Result<Vec<SchemaGrant>, Refusal> {
+    let heirs = if is_take_over(wishes, observed) {
+        heirs(wishes)
+    } else {
+        Vec::new()
+    };
+    share.grants(&observed.catalog, &heirs)
+}
+
+pub(super) fn structure(
+    wishes: &Wishes,
+    share: &Share,
+    observed: &Observed,
+) -> Result<Vec<ServerStep>, Refusal> {
+    let catalog = &observed.catalog;
+    let is_take_over = is_take_over(wishes, observed);
+    let owner = catalog.roles.get(wishes.role.as_str());
+    let mut steps = Vec::new();
+    steps.extend(owner_step(wishes, owner, catalog)?);
+    for login in wishes.logins().both() {
+        steps.extend(login_steps(wishes, login, catalog, is_take_over)?);
+        steps.extend(login_settings(wishes, share, login, catalog));
+    }
+    let grants = grants(wishes, share, observed)?;
+    for SchemaGrant { role, .. } in &grants {
+        steps.extend(schema_role_step(share, role, catalog));
+        let is_member = owner.is_some_and(|owner| is_member(owner, role.as_str()));
+        if !is_member {
+            steps.push(ServerStep::JoinSchemaRole {
+                member: wishes.role.clone(),
+                role: role.clone(),
+            });
+        }
+    }
+    let is_granted = |name: &str| grants.iter().any(|grant| grant.role.as_str() == name);
+    let too_many = owner.into_iter().flat_map(|owner| &owner.member_of);
+    steps.extend(
+        too_many
+            .filter(|name| !is_granted(name))
+            .map(|name| leave(wishes.role.as_str(), name)),
+    );
+    Ok(steps)
+}
+
+fn owner_step(
+    wishes: &Wishes,
+    owner: Option<&Role>,
+    catalog: &Catalog,
+) -> Result<Option<ServerStep>, Refusal> {
+    let (role, mark) = (wishes.role.clone(), wishes.claim.mark());
+    let Some(owner) = owner else {
+        if !catalog.admin.can_create_roles && !catalog.admin.is_superuser {
+            return Err(weak(catalog, "roles", "CREATEROLE"));
+        }
+        return Ok(Some(ServerStep::CreateOwner { role, mark }));
+    };
+    check_role(role.as_str(), owner, &mark, false)?;
+    let is_marked = owner.mark().as_ref() == Some(&mark);
+    Ok((!is_marked).then_some(ServerStep::MarkOwner { role, mark }))
+}
+
+/// A login has its rights through the role claim's role alone, also where it leaves that role.
+fn login_settings(
+    wishes: &Wishes,
+    share: &Share,
+    login: &Login,
+    catalog: &Catalog,
+) -> Vec<ServerStep> {
+    let found = catalog.roles.get(login.as_str());
+    let member_of = found.into_iter().flat_map(|found| &found.member_of);
+    let too_many = member_of.filter(|name| *name != wishes.role.as_str());
+    let mut steps: Vec<_> = too_many.map(|name| leave(login.as_str(), name)).collect();
+    let path = || share.schemas.keys().map(SchemaName::as_str);
+    if !found.is_some_and(|found| found.search_path.iter().map(String::as_str).eq(path())) {
+        steps.push(ServerStep::SearchPath {
+            login: login.clone(),
+            schemas: share.schemas.keys().cloned().collect(),
+        });
+    }
+    steps
+}
+
+fn schema_role_step(share: &Share, role: &SchemaRole, catalog: &Catalog) -> Option<ServerStep> {
+    let (role, mark) = (role.clone(), share.mark());
+    match catalog.roles.get(role.as_str()) {
+        None => Some(ServerStep::CreateSchemaRole { role, mark }),
+        Some(found) if found.mark().as_ref() == Some(&mark) => None,
+        Some(_) => Some(ServerStep::MarkSchemaRole { role, mark }),
+    }
+}
+
+fn is_member(found: &Role, role: &str) -> bool {
+    found.member_of.iter().any(|name| name == role)
+}
+
+fn leave(member: &str, role: &str) -> ServerStep {
+    ServerStep::LeaveRole {
+        member: member.to_owned(),
+        role: role.to_owned(),
+    }
+}
+
+/// Roles of schemas that nobody has any more: in the shared database they lose their rights, then
+/// the server loses them.
+pub fn unused(
+    share: &Share,
+    wishes: &Wishes,
+    catalog: &Catalog,
+    grants: &[SchemaGrant],
+) -> Parting {
+    let roles = share.unused(catalog, &wishes.role, grants);
+    let mut parting = Parting::default();
+    for role in roles {
+        parting
+            .inside
+            .push(ServerStep::ClearRights { role: role.clone() });
+        parting.home.push(ServerStep::DropSchemaRole { role });
+    }
+    parting
+}
+
+/// What is removed: first in the shared database, then on the server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parting {
+    pub inside: Vec<ServerStep>,
+    pub home: Vec<ServerStep>,
+}
+
+/// The end of a role claim: what it made goes to the owner role of the database's claim. Only what
+/// carries the role claim's own mark goes. On MongoDB only logins are left.
+pub fn parting(wishes: &Wishes, database: &DatabaseName, catalog: &Catalog) -> Parting {
+    let Some(share) = &wishes.share else {
+        let home = super::farewell(wishes, database, catalog);
+        return Parting {
+            home,
+            ..Parting::default()
+        };
+    };
+    let mine = wishes.claim.mark();
+    let is_mine = |name: &str| {
+        let mark = catalog.roles.get(name).and_then(Role::mark);
+        mark.is_some_and(|Mark { uid, .. }| uid == mine.uid)
+    };
+    let mut parting = Parting::default();
+    let role = &wishes.role;
+    if is_mine(role.as_str()) {
+        parting.inside.push(ServerStep::HandOver {
+            role: role.clone(),
+            to: share.owner.to_string(),
+        });
+    }
+    let LoginPair { a, b } = wishes.logins();
+    for login in [a, b] {
+        if is_mine(login.as_str()) {
+            parting.home.push(ServerStep::DropLogin {
+                login,
+                role: role.clone(),
+            });
+        }
+    }
+    if is_mine(role.as_str()) {
+        parting
+            .home
+            .push(ServerStep::DropOwner { role: role.clone() });
+    }
+    let Parting { inside, home } = unused(share, wishes, catalog, &[]);
+    parting.inside.extend(inside);
+    parting.home.extend(home);
+    parting
+}
