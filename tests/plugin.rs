@@ -21,7 +21,7 @@ use api::names::secret_key;
 const CLEARED: &str = "\u{1b}[2K";
 
 /// So much of a line that was cut is compared.
-const CUT: usize = 56;
+const CUT: usize = 50;
 
 /// Where the commands run: a namespace with claims of every kind.
 struct Scene {
@@ -153,6 +153,10 @@ async fn the_plugin_prints_what_its_documentation_shows() -> Result<()> {
             .create("reports", "orders", json!({ "class": class }))
             .await?;
         role_claims.ready("reports").await?;
+        let map = json!({ "sales": "regular", "audit": "readonly" });
+        let mapped = json!({ "class": class, "schemarolemap": map });
+        role_claims.create("bi", "orders", mapped).await?;
+        role_claims.ready("bi").await?;
 
         let kubeconfig = Workdir::new("plugin")?;
         kubeconfig.write("kubeconfig", &env.cluster().admin_kubeconfig()?)?;
@@ -207,7 +211,7 @@ fn in_scripts(scene: &Scene) -> Result<()> {
     let list = scene.json("list")?;
     let all = list.as_array().context("a list")?.iter();
     let names: Vec<_> = all.filter_map(|one| one.get("name")).collect();
-    assert_eq!(names, ["archive", "ledger", "orders", "reports"]);
+    assert_eq!(names, ["archive", "ledger", "orders", "bi", "reports"]);
     let status = scene.json("status orders")?;
     assert_eq!(status.pointer("/summary/isPaused"), Some(&json!(false)));
     let rotated = scene.json("rotate orders")?;
@@ -215,12 +219,15 @@ fn in_scripts(scene: &Scene) -> Result<()> {
     assert_ne!(rotated.get("from"), rotated.get("to"));
     let asked = scene.json("rotate orders --no-wait")?;
     assert_eq!(asked.get("isDone"), Some(&json!(false)));
+    let rotated = scene.json("rotate bi")?;
+    assert_eq!(rotated.get("to"), Some(&json!("bi_user_a")));
     for (arguments, code, words) in [
         ("status ledger", 3, "server nowhere"),
         ("status archive", 3, "class blue"),
         ("rotate archive --timeout 1s", 3, "no controller has acted"),
         ("status nothing", 1, "there is no claim nothing"),
         ("rotate reports", 1, "name the claim that it shares: orders"),
+        ("pause bi", 1, "keeps the time of claim orders"),
         ("rotate orders --timeout soon", 2, "--timeout"),
     ] {
         let output = scene.run(arguments)?;

@@ -2,6 +2,7 @@
 
 mod consent;
 mod copy;
+mod schemas;
 
 use anyhow::{Context, Result, ensure};
 use api::conditions::{self, Type};
@@ -82,6 +83,14 @@ impl RoleClaims {
     pub(crate) async fn patch(&self, name: &str, patch: Value) -> Result<()> {
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         self.api.patch(name, &params, &patch).await?;
+        Ok(())
+    }
+
+    /// Writes a status, as another controller left it.
+    pub(crate) async fn patch_status(&self, name: &str, status: Value) -> Result<()> {
+        let patch = Patch::Merge(json!({ "status": status }));
+        let params = PatchParams::default();
+        self.api.patch_status(name, &params, &patch).await?;
         Ok(())
     }
 

@@ -111,6 +111,8 @@ pub struct Wanted {
     pub grants: Vec<SchemaGrant>,
     /// Who, beside the owner, may make objects, by schema.
     pub creators: BTreeMap<SchemaName, BTreeSet<String>>,
+    /// Roles of schemas that nobody has any more, and that lose all their rights.
+    pub cleared: Vec<SchemaRole>,
 }
 
 /// A schema, what may be done in it, and the role that carries it.
@@ -255,11 +257,26 @@ impl Share {
             }
         }
         all.extend(grants.iter().cloned());
+        let unused = self.unused(catalog, member, grants);
+        all.retain(|grant| !unused.contains(&grant.role));
         Wanted {
             owner: self.owner.clone(),
             is_closed: self.is_made,
+            cleared: unused,
             grants: all,
             creators,
+        }
+    }
+
+    /// What is to stand in the database once `member` has left: nothing is compared but the rights
+    /// of roles that nobody has any more.
+    pub fn abandoned(&self, catalog: &Catalog, member: &RoleName) -> Wanted {
+        Wanted {
+            owner: self.owner.clone(),
+            is_closed: false,
+            grants: Vec::new(),
+            creators: BTreeMap::new(),
+            cleared: self.unused(catalog, member, &[]),
         }
     }
 
@@ -286,7 +303,7 @@ impl Share {
 
     /// Roles of schemas that nobody is a member of once `member` has left: they are this
     /// database's, and are not among `grants`.
-    pub fn unused(
+    fn unused(
         &self,
         catalog: &Catalog,
         member: &RoleName,
@@ -343,6 +360,35 @@ mod tests {
             comment: mark.map(|mark| mark.to_string()),
             members: members.iter().map(|name| (*name).to_owned()).collect(),
             ..Role::default()
+        }
+    }
+
+    /// The cells of the rows that begin with this.
+    fn cells(row: &str) -> Vec<BTreeSet<&'static str>> {
+        let line = include_str!("../../../docs/roles.md").lines();
+        let mut line = line.filter(|line| line.starts_with(&format!("| {row} |")));
+        let cells = line.next().unwrap().trim_matches('|').split('|').skip(1);
+        let words =
+            |cell: &'static str| cell.split([',', '`', ' ']).filter(|word| !word.is_empty());
+        cells.map(|cell| words(cell).collect()).collect()
+    }
+
+    #[test]
+    fn the_documented_rights_are_the_rights() {
+        for object in Object::iter() {
+            let documented = cells(object.into());
+            for (level, words) in Level::iter().zip(documented) {
+                let rights: BTreeSet<_> = level.rights(object).iter().copied().collect();
+                assert_eq!(rights, words, "{level:?} on {object:?}");
+            }
+        }
+        for (row, level) in [
+            ("`readonly`, `read`", Level::Readonly),
+            ("`regular`, `readWrite`", Level::Regular),
+            ("`admin`", Level::Admin),
+        ] {
+            let roles: BTreeSet<_> = level.mongo_roles().iter().copied().collect();
+            assert_eq!(cells(row), [roles]);
         }
     }
 

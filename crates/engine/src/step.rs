@@ -69,10 +69,6 @@ pub enum ServerStep {
         login: Login,
         schemas: Vec<SchemaName>,
     },
-    /// Takes from a role of a schema all its rights in the connected database.
-    ClearRights {
-        role: SchemaRole,
-    },
     DropSchemaRole {
         role: SchemaRole,
     },

@@ -1,7 +1,7 @@
 //! What the commands tell of a claim or role claim: read once, printed as text or JSON.
 
 use anyhow::{Context, Result};
-use api::claim::DatabaseClaim;
+use api::claim::{DatabaseClaim, RotationStatus};
 use api::conditions::{self, Type};
 use api::role_claim::DbRoleClaim;
 use jiff::Timestamp;
@@ -65,6 +65,7 @@ impl Summary {
     pub(crate) fn of_role_claim(claim: &DbRoleClaim) -> Self {
         let status = claim.status.clone().unwrap_or_default();
         let source = &claim.spec.source_database_claim;
+        let rotation = status.rotation;
         Self {
             namespace: claim.namespace().unwrap_or_default(),
             name: claim.name_any(),
@@ -72,7 +73,10 @@ impl Summary {
             class: claim.class().to_owned(),
             secret: claim.secret_name().to_owned(),
             login: status.username,
+            generation: rotation.as_ref().map(|rotation| rotation.generation),
             rotated_at: status.secret_updated_at,
+            next_rotation_at: rotation.and_then(|rotation| rotation.next_rotation_at),
+            is_paused: conditions::is_true(&status.conditions, Type::Paused),
             source: Some(format!("{}/{}", source.namespace, source.name)),
             ..Self::said(&status.conditions)
         }
@@ -122,22 +126,71 @@ pub(crate) fn without_opening(message: &str) -> &str {
         .unwrap_or(message)
 }
 
-/// The claim of that name; an error says where it was looked for.
-pub(crate) async fn get(cluster: &Cluster, name: &str) -> Result<DatabaseClaim> {
+/// A claim or a role claim, whichever has the name.
+pub(crate) enum Found {
+    Claim(Box<DatabaseClaim>),
+    Role(Box<DbRoleClaim>),
+}
+
+impl Found {
+    pub(crate) fn summary(&self) -> Summary {
+        match self {
+            Self::Claim(claim) => Summary::of_claim(claim),
+            Self::Role(role_claim) => Summary::of_role_claim(role_claim),
+        }
+    }
+
+    /// What people call its kind.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Claim(_) => "claim",
+            Self::Role(_) => "role claim",
+        }
+    }
+
+    pub(crate) fn rotation(&self) -> RotationStatus {
+        let rotation = match self {
+            Self::Claim(claim) => claim.status.as_ref().and_then(|it| it.rotation.clone()),
+            Self::Role(claim) => claim.status.as_ref().and_then(|it| it.rotation.clone()),
+        };
+        rotation.unwrap_or_default()
+    }
+
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        match self {
+            Self::Claim(claim) => claim.status.as_ref().map_or(&[], |it| &it.conditions),
+            Self::Role(claim) => claim.status.as_ref().map_or(&[], |it| &it.conditions),
+        }
+    }
+}
+
+/// What has that name; an error says where it was looked for.
+pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Found> {
     let found = cluster.api::<DatabaseClaim>().get_opt(name).await;
     let found = found.with_context(|| format!("cannot read claim {name}"))?;
     if let Some(claim) = found {
-        return Ok(claim);
+        return Ok(Found::Claim(Box::new(claim)));
     }
-    let namespace = &cluster.namespace;
     let role_claim = cluster.api::<DbRoleClaim>().get_opt(name).await;
     if let Ok(Some(role_claim)) = role_claim {
-        let source = role_claim.spec.source_database_claim;
+        return Ok(Found::Role(Box::new(role_claim)));
+    }
+    let namespace = &cluster.namespace;
+    anyhow::bail!("there is no claim {name} in namespace {namespace}")
+}
+
+/// The same of what has logins of its own, and so can be rotated.
+pub(crate) async fn with_logins(cluster: &Cluster, name: &str) -> Result<Found> {
+    let found = find(cluster, name).await?;
+    if let Found::Role(role_claim) = &found
+        && !role_claim.has_logins()
+    {
+        let source = &role_claim.spec.source_database_claim;
         anyhow::bail!(
-            "{name} is a role claim and has no credential of its own; name the claim that it shares: {} in namespace {}",
+            "role claim {name} has no login of its own; name the claim that it shares: {} in namespace {}",
             source.name,
             source.namespace
         );
     }
-    anyhow::bail!("there is no claim {name} in namespace {namespace}")
+    Ok(found)
 }

@@ -16,12 +16,12 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::Ended;
-use crate::claims::{self, Summary};
+use crate::claims;
 use crate::cluster::Cluster;
 
 /// Runs psql with `arguments` until it ends, and ends as it does.
 pub(crate) async fn run(cluster: &Cluster, name: &str, arguments: &[String]) -> Result<Ended> {
-    let summary = Summary::of_claim(&claims::get(cluster, name).await?);
+    let summary = claims::find(cluster, name).await?.summary();
     let secret = cluster.api::<Secret>().get_opt(&summary.secret).await;
     let secret = secret.with_context(|| format!("cannot read Secret {}", summary.secret))?;
     let Some(data) = secret.and_then(|secret| secret.data) else {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::Ended;
 use crate::args::Output;
-use crate::claims;
+use crate::claims::{self, Found};
 use crate::cluster::Cluster;
 use crate::output;
 
@@ -17,7 +17,14 @@ pub(crate) async fn run(
     is_paused: bool,
     output: Output,
 ) -> Result<Ended> {
-    claims::get(cluster, name).await?;
+    if let Found::Role(role_claim) = claims::find(cluster, name).await? {
+        let source = &role_claim.spec.source_database_claim;
+        anyhow::bail!(
+            "{name} is a role claim and keeps the time of claim {} in namespace {}: name that",
+            source.name,
+            source.namespace
+        );
+    }
     // Unset rather than false: what was not said before is not said after.
     let wish = is_paused.then_some(true);
     let patch = json!({ "spec": { "rotation": { "paused": wish } } });

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use api::claim::{DatabaseClaim, RotationStatus};
 use api::conditions::{self, Type};
 use api::names::annotation;
+use api::role_claim::DbRoleClaim;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -14,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::Ended;
 use crate::args::Output;
-use crate::claims::{self, without_opening};
+use crate::claims::{self, Found, without_opening};
 use crate::cluster::Cluster;
 use crate::output;
 
@@ -27,22 +28,34 @@ pub(crate) async fn run(
     patience: Option<Duration>,
     output: Output,
 ) -> Result<Ended> {
-    let before = rotation(&claims::get(cluster, name).await?);
+    let found = claims::with_logins(cluster, name).await?;
+    let before = found.rotation();
     let nonce = Timestamp::now().as_nanosecond().to_string();
     let patch = json!({ "metadata": { "annotations": { annotation::ROTATE: nonce } } });
-    let asked = cluster
-        .api::<DatabaseClaim>()
-        .patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch))
-        .await;
-    asked.with_context(|| format!("cannot ask claim {name} to rotate"))?;
+    let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+    let kind = found.kind();
+    let asked = match found {
+        Found::Claim(_) => {
+            let claims = cluster.api::<DatabaseClaim>();
+            claims.patch_metadata(name, &params, &patch).await.map(drop)
+        }
+        Found::Role(_) => {
+            let role_claims = cluster.api::<DbRoleClaim>();
+            role_claims
+                .patch_metadata(name, &params, &patch)
+                .await
+                .map(drop)
+        }
+    };
+    asked.with_context(|| format!("cannot ask {kind} {name} to rotate"))?;
     let Some(patience) = patience else {
-        return answer(name, &before, None, output);
+        return answer((kind, name), &before, None, output);
     };
     let bar = bar(name);
     let deadline = Instant::now() + patience;
     let ended = loop {
-        let claim = claims::get(cluster, name).await?;
-        let now = rotation(&claim);
+        let claim = claims::find(cluster, name).await?;
+        let now = claim.rotation();
         if now.handled_nonce.as_ref() == Some(&nonce) {
             break Ok(now);
         }
@@ -58,26 +71,19 @@ pub(crate) async fn run(
     };
     bar.finish_and_clear();
     match ended {
-        Ok(after) => answer(name, &before, Some(&after), output),
+        Ok(after) => answer((kind, name), &before, Some(&after), output),
         Err(obstacle) => {
             let why = obstacle.unwrap_or_else(|| "no controller has acted on it".to_owned());
-            eprintln!("claim {name} has not rotated within {patience:?}: {why}");
+            eprintln!("{kind} {name} has not rotated within {patience:?}: {why}");
             eprintln!("it stays asked for; kubectl dbclaim status {name} tells more");
             Ok(Ended::NotReady)
         }
     }
 }
 
-fn rotation(claim: &DatabaseClaim) -> RotationStatus {
-    let status = claim.status.as_ref();
-    status
-        .and_then(|status| status.rotation.clone())
-        .unwrap_or_default()
-}
-
 /// What the claim says that holds it up.
-fn obstacle(claim: &DatabaseClaim) -> Option<String> {
-    let all = &claim.status.as_ref()?.conditions;
+fn obstacle(claim: &Found) -> Option<String> {
+    let all = claim.conditions();
     let rotating = conditions::find(all, Type::Rotating).filter(|found| found.status == "True");
     let ready = conditions::find(all, Type::Ready).filter(|found| found.status != "True");
     let found = rotating.or(ready)?;
@@ -96,7 +102,7 @@ fn bar(name: &str) -> ProgressBar {
 }
 
 fn answer(
-    name: &str,
+    (kind, name): (&str, &str),
     before: &RotationStatus,
     after: Option<&RotationStatus>,
     output: Output,
@@ -110,9 +116,9 @@ fn answer(
             "to": after.and_then(login),
             "generation": after.map(|after| after.generation),
         }))?,
-        (Output::Text, None) => println!("claim {name} is asked to rotate"),
+        (Output::Text, None) => println!("{kind} {name} is asked to rotate"),
         (Output::Text, Some(after)) => println!(
-            "claim {name} has rotated: {} -> {}, generation {}",
+            "{kind} {name} has rotated: {} -> {}, generation {}",
             login(before).unwrap_or_else(|| "nothing".to_owned()),
             login(after).unwrap_or_default(),
             after.generation

@@ -137,7 +137,6 @@ impl Locked {
             | ServerStep::JoinSchemaRole { .. }
             | ServerStep::LeaveRole { .. }
             | ServerStep::SearchPath { .. }
-            | ServerStep::ClearRights { .. }
             | ServerStep::DropSchemaRole { .. }
             | ServerStep::AssumeOwner { .. }
             | ServerStep::RenameOwner { .. }

@@ -156,10 +156,6 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             name = Ident(login.as_str()),
             schemas = List(schemas.iter().map(|name| Ident(name.as_str())).collect()),
         )],
-        ServerStep::ClearRights { role } => {
-            let clear = sql!("DROP OWNED BY {name}", name = Ident(role.as_str()));
-            Acting::of(catalog).as_role(role.as_str(), Reach::Become, vec![clear])
-        }
         ServerStep::DropSchemaRole { role } => vec![dropping_role(role.as_str())],
         ServerStep::RenameOwner { from, to } => renaming(from, to, catalog),
         ServerStep::MarkOwner { role, mark } => vec![marking(role.as_str(), mark)],

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use engine::{
-    names::SchemaName,
+    names::{SchemaName, SchemaRole},
     share::{Level, Object, SchemaGrant, Wanted},
 };
 use serde::Deserialize;
@@ -172,6 +172,7 @@ fn statement(wanted: &Wanted, version: u32) -> Sql {
         "MEMBER"
     });
     let roles = wanted.grants.iter().map(|grant| grant.role.as_str());
+    let roles = roles.chain(wanted.cleared.iter().map(SchemaRole::as_str));
     let makers = wanted.creators.values().flatten().map(String::as_str);
     let schemas: BTreeSet<_> = wanted
         .grants
@@ -230,7 +231,7 @@ UNION ALL
 granted AS MATERIALIZED (
   SELECT o.object, o.oid, o.schema, o.title, a.grantor, a.grantee, a.privilege_type AS \"right\"
   FROM objects o, aclexplode(o.acl) AS a
-  WHERE a.grantee = 0 OR a.grantee IN (SELECT grantee FROM wish)),
+  WHERE a.grantee = 0 OR a.grantee IN (SELECT grantee FROM wish UNION SELECT oid FROM carrier)),
 missing AS MATERIALIZED (
   SELECT o.owner AS actor, o.object, o.title, w.role, w.\"right\",
     CASE o.object

@@ -360,11 +360,8 @@ impl Pass<'_, Tenant<'_>> {
                 }
             }
         }
-        let unused = decide::unused(share, wishes, catalog, grants);
-        engines
-            .apply_inside(&inside, &unused.inside, catalog)
-            .await?;
-        self.change(session, &unused.home, catalog).await?;
+        let dropping = decide::dropping(&wanted.cleared);
+        self.change(session, &dropping, catalog).await?;
         if self.is_settled() && (rights.granted > 0 || rights.revoked > 0) {
             self.happenings.push(Happening::RightsRepaired {
                 missing: rights.granted,
@@ -425,6 +422,10 @@ pub(super) async fn leave(
         engines
             .apply_inside(&inside, &parting.inside, &catalog)
             .await?;
+        if let Some(wanted) = &parting.abandoned {
+            let nothing = BTreeSet::new();
+            engines.share(&inside, wanted, &nothing, &catalog).await?;
+        }
     }
     session.apply(&parting.home, &catalog).await?;
     session.unlock().await?;

@@ -10,7 +10,7 @@ use crate::{
     mark::Mark,
     names::{DatabaseName, Login, LoginPair, SchemaName, SchemaRole},
     observed::{Observed, Proof},
-    share::{SchemaGrant, Share},
+    share::{SchemaGrant, Share, Wanted},
     step::ServerStep,
     wishes::Wishes,
 };
@@ -145,29 +145,22 @@ fn leave(member: &str, role: &str) -> ServerStep {
     }
 }
 
-/// Roles of schemas that nobody has any more: in the shared database they lose their rights, then
-/// the server loses them.
-pub fn unused(
-    share: &Share,
-    wishes: &Wishes,
-    catalog: &Catalog,
-    grants: &[SchemaGrant],
-) -> Parting {
-    let roles = share.unused(catalog, &wishes.role, grants);
-    let mut parting = Parting::default();
-    for role in roles {
-        parting
-            .inside
-            .push(ServerStep::ClearRights { role: role.clone() });
-        parting.home.push(ServerStep::DropSchemaRole { role });
-    }
-    parting
+/// The end of roles that nobody has any more; their rights are gone by then.
+pub fn dropping(roles: &[SchemaRole]) -> Vec<ServerStep> {
+    let roles = roles.iter().cloned();
+    roles
+        .map(|role| ServerStep::DropSchemaRole { role })
+        .collect()
 }
 
-/// What is removed: first in the shared database, then on the server.
+/// What is removed, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parting {
+    /// In the shared database: what the role owns and may do.
     pub inside: Vec<ServerStep>,
+    /// There too: what nobody may do any more.
+    pub abandoned: Option<Wanted>,
+    /// On the server.
     pub home: Vec<ServerStep>,
 }
 
@@ -208,8 +201,8 @@ pub fn parting(wishes: &Wishes, database: &DatabaseName, catalog: &Catalog) -> P
             .home
             .push(ServerStep::DropOwner { role: role.clone() });
     }
-    let Parting { inside, home } = unused(share, wishes, catalog, &[]);
-    parting.inside.extend(inside);
-    parting.home.extend(home);
+    let abandoned = share.abandoned(catalog, role);
+    parting.home.extend(dropping(&abandoned.cleared));
+    parting.abandoned = Some(abandoned);
     parting
 }

@@ -17,7 +17,6 @@ pub(super) fn of(step: &ServerStep) -> String {
         ServerStep::JoinSchemaRole { member, role } => format!("granting {role} to {member}"),
         ServerStep::LeaveRole { member, role } => format!("revoking {role} from {member}"),
         ServerStep::SearchPath { login, .. } => format!("setting the search path of {login}"),
-        ServerStep::ClearRights { role } => format!("taking all rights from {role}"),
         ServerStep::DropSchemaRole { role } => format!("dropping role {role}"),
         ServerStep::RenameOwner { from, to } => format!("renaming owner role {from} to {to}"),
         ServerStep::MarkOwner { role, .. } => format!("marking owner role {role}"),
