@@ -20,6 +20,6 @@ pub use self::{
     farewell::farewell,
     refusal::Refusal,
     retirement::{Retirement, retirement},
-    share::{Parting, dropping, grants, is_take_over as is_shared_take_over, parting},
+    share::{Parting, dropping, grants, is_take_over as is_shared_take_over, leaving, parting},
     structure::{is_take_over, structure},
 };

@@ -6,6 +6,9 @@ use std::fmt;
 
 const PREFIX: &str = "db-controller";
 
+/// How the marks of role claims' own roles begin.
+pub const OF_ROLE_CLAIMS: &str = "db-controller claim=dbroleclaim:";
+
 /// Who owns a role or a database, and what was being done to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
@@ -129,11 +132,23 @@ impl fmt::Display for Mark {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wishes::{ClaimId, ClaimKind};
 
     #[test]
     fn a_mark_survives_its_comment() {
         let mark = Mark::new("shop/orders", "0f3a").creating().attempt("17");
         assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
+    }
+
+    #[test]
+    fn a_role_claims_mark_is_known_by_its_beginning() {
+        let claim = ClaimId {
+            kind: ClaimKind::RoleClaim,
+            namespace: "shop".to_owned(),
+            name: "reports".to_owned(),
+            uid: "0f3a".to_owned(),
+        };
+        assert!(claim.mark().to_string().starts_with(OF_ROLE_CLAIMS));
     }
 
     #[test]

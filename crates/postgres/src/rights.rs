@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use engine::{
+    mark::OF_ROLE_CLAIMS,
     names::{SchemaName, SchemaRole},
     share::{Level, Object, SchemaGrant, Wanted},
 };
@@ -173,7 +174,6 @@ fn statement(wanted: &Wanted, version: u32) -> Sql {
     });
     let roles = wanted.grants.iter().map(|grant| grant.role.as_str());
     let roles = roles.chain(wanted.cleared.iter().map(SchemaRole::as_str));
-    let makers = wanted.creators.values().flatten().map(String::as_str);
     let schemas: BTreeSet<_> = wanted
         .grants
         .iter()
@@ -274,7 +274,8 @@ excess_defaults AS MATERIALIZED (
     AND m.kind = w.kind AND m.grantee = w.grantee AND m.\"right\" = w.\"right\")),
 actor AS MATERIALIZED (
   SELECT r.oid, r.rolname::text AS name, pg_has_role(r.oid, '{can_set}') AS is_membership,
-    pg_has_role(r.oid, '{can_set}') OR r.rolname = ANY ({ours}) AS is_reachable
+    pg_has_role(r.oid, '{can_set}') OR r.rolname = {owner}
+      OR starts_with(shobj_description(r.oid, 'pg_authid'), {ours}) IS TRUE AS is_reachable
   FROM pg_roles r
   WHERE r.oid IN (SELECT actor FROM missing UNION SELECT actor FROM excess)
     OR r.rolname IN (SELECT creator FROM missing_defaults UNION SELECT creator FROM excess_defaults))
@@ -307,6 +308,7 @@ SELECT json_build_object(
         schemas = Array::of(schemas.iter().copied()),
         is_closed = Keyword(if wanted.is_closed { "true" } else { "false" }),
         can_set = can_set,
-        ours = Array::of(makers.chain([wanted.owner.as_str()])),
+        owner = Literal(wanted.owner.as_str()),
+        ours = Literal(OF_ROLE_CLAIMS),
     )
 }

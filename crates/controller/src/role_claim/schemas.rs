@@ -300,13 +300,15 @@ impl Pass<'_, Tenant<'_>> {
             found,
             credential,
         } = self.observe(session, recorded, checks).await?;
-        let steps = self.structure(session, &observed).await?;
-        if self.subject.role_claim.has_logins() && self.is_settled() {
-            self.say_repaired(&steps);
-        }
+        let mut steps = self.structure(session, &observed).await?;
         let share = self.wishes.share.as_ref();
         let grants = share.map(|share| decide::grants(self.wishes, share, &observed));
         let grants = grants.transpose()?.unwrap_or_default();
+        let leaving = share.map(|_| decide::leaving(self.wishes, &observed.catalog, &grants));
+        steps.extend(leaving.unwrap_or_default());
+        if self.subject.role_claim.has_logins() && self.is_settled() {
+            self.say_repaired(&steps);
+        }
         let is_due = checks || !steps.is_empty() || !self.is_settled();
         let rights = match share {
             Some(share) if is_due => {
@@ -360,8 +362,10 @@ impl Pass<'_, Tenant<'_>> {
                 }
             }
         }
-        let dropping = decide::dropping(&wanted.cleared);
-        self.change(session, &dropping, catalog).await?;
+        let leaving = decide::leaving(wishes, catalog, grants);
+        let last = decide::dropping(&wanted.cleared);
+        let steps: Vec<_> = leaving.into_iter().chain(last).collect();
+        self.change(session, &steps, catalog).await?;
         if self.is_settled() && (rights.granted > 0 || rights.revoked > 0) {
             self.happenings.push(Happening::RightsRepaired {
                 missing: rights.granted,

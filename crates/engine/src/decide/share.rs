@@ -64,7 +64,7 @@ pub(super) fn structure(
     steps.extend(owner_step(wishes, owner, catalog)?);
     for login in wishes.logins().both() {
         steps.extend(login_steps(wishes, login, catalog, is_take_over)?);
-        steps.extend(login_settings(wishes, share, login, catalog));
+        steps.extend(search_path(share, login, catalog));
     }
     let grants = grants(wishes, share, observed)?;
     for SchemaGrant { role, .. } in &grants {
@@ -77,13 +77,6 @@ pub(super) fn structure(
             });
         }
     }
-    let is_granted = |name: &str| grants.iter().any(|grant| grant.role.as_str() == name);
-    let too_many = owner.into_iter().flat_map(|owner| &owner.member_of);
-    steps.extend(
-        too_many
-            .filter(|name| !is_granted(name))
-            .map(|name| leave(wishes.role.as_str(), name)),
-    );
     Ok(steps)
 }
 
@@ -104,23 +97,36 @@ fn owner_step(
     Ok((!is_marked).then_some(ServerStep::MarkOwner { role, mark }))
 }
 
-/// A login has its rights through the role claim's role alone, also where it leaves that role.
-fn login_settings(
-    wishes: &Wishes,
-    share: &Share,
-    login: &Login,
-    catalog: &Catalog,
-) -> Vec<ServerStep> {
+/// Where names without a schema are looked for.
+fn search_path(share: &Share, login: &Login, catalog: &Catalog) -> Option<ServerStep> {
     let found = catalog.roles.get(login.as_str());
-    let member_of = found.into_iter().flat_map(|found| &found.member_of);
-    let too_many = member_of.filter(|name| *name != wishes.role.as_str());
-    let mut steps: Vec<_> = too_many.map(|name| leave(login.as_str(), name)).collect();
-    let path = || share.schemas.keys().map(SchemaName::as_str);
-    if !found.is_some_and(|found| found.search_path.iter().map(String::as_str).eq(path())) {
-        steps.push(ServerStep::SearchPath {
-            login: login.clone(),
-            schemas: share.schemas.keys().cloned().collect(),
-        });
+    let path = share.schemas.keys().map(SchemaName::as_str);
+    let is_set = found.is_some_and(|found| found.search_path.iter().map(String::as_str).eq(path));
+    (!is_set).then(|| ServerStep::SearchPath {
+        login: login.clone(),
+        schemas: share.schemas.keys().cloned().collect(),
+    })
+}
+
+/// Memberships that are too many. To be taken once the wished ones have their rights: without any
+/// of them nobody may connect. A login has its rights through the role claim's role alone, also
+/// where it leaves that role.
+pub fn leaving(wishes: &Wishes, catalog: &Catalog, grants: &[SchemaGrant]) -> Vec<ServerStep> {
+    let role = wishes.role.as_str();
+    let leave = |member: &str, is_wished: &dyn Fn(&str) -> bool| -> Vec<_> {
+        let found = catalog.roles.get(member).into_iter();
+        let too_many = found.flat_map(|found| &found.member_of);
+        let too_many = too_many.filter(|name| !is_wished(name));
+        let leave = |name: &String| ServerStep::LeaveRole {
+            member: member.to_owned(),
+            role: name.clone(),
+        };
+        too_many.map(leave).collect()
+    };
+    let is_granted = |name: &str| grants.iter().any(|grant| grant.role.as_str() == name);
+    let mut steps = leave(role, &is_granted);
+    for login in wishes.logins().both() {
+        steps.extend(leave(login.as_str(), &|name| name == role));
     }
     steps
 }
@@ -136,13 +142,6 @@ fn schema_role_step(share: &Share, role: &SchemaRole, catalog: &Catalog) -> Opti
 
 fn is_member(found: &Role, role: &str) -> bool {
     found.member_of.iter().any(|name| name == role)
-}
-
-fn leave(member: &str, role: &str) -> ServerStep {
-    ServerStep::LeaveRole {
-        member: member.to_owned(),
-        role: role.to_owned(),
-    }
 }
 
 /// The end of roles that nobody has any more; their rights are gone by then.
