@@ -8,6 +8,7 @@ mod majority;
 pub(crate) mod place;
 mod promise;
 mod refused;
+mod role_claims;
 mod service;
 pub(crate) mod sidecar;
 mod tls;

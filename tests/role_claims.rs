@@ -2,15 +2,18 @@
 
 mod consent;
 mod copy;
+mod promise;
 mod schemas;
 
 use anyhow::{Context, Result, ensure};
 use api::conditions::{self, Type};
+use api::names::annotation;
 use api::role_claim::DbRoleClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use testkit::names;
 use testkit::wait::wait_for;
 
 use crate::support::{Stage, merge};
@@ -77,6 +80,31 @@ impl RoleClaims {
             Ok(found.cloned())
         })
         .await
+    }
+
+    /// Asks for a rotation; returns the nonce.
+    pub(crate) async fn ask_rotation(&self, name: &str) -> Result<String> {
+        let nonce = names::random(8);
+        let patch = json!({ "metadata": { "annotations": { annotation::ROTATE: nonce } } });
+        self.patch(name, patch).await?;
+        Ok(nonce)
+    }
+
+    /// Waits until that rotation is done and recorded.
+    pub(crate) async fn has_rotated(&self, name: &str, nonce: &str) -> Result<()> {
+        wait_for(format!("role claim {name} to rotate"), async || {
+            let status = self.get(name).await?.status;
+            let rotation = status.and_then(|status| status.rotation);
+            let handled = rotation.and_then(|rotation| rotation.handled_nonce);
+            ensure!(handled.as_deref() == Some(nonce), "{handled:?}");
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    pub(crate) async fn rotate(&self, name: &str) -> Result<()> {
+        let nonce = self.ask_rotation(name).await?;
+        self.has_rotated(name, &nonce).await
     }
 
     /// Merges `patch` into one.

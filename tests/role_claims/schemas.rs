@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use api::conditions::Type;
-use api::names::{annotation, secret_key as key};
+use api::names::secret_key as key;
 use serde_json::{Value, json};
 use testkit::postgres::{Dsn, query, query_one};
 use testkit::prober::Prober;
@@ -15,23 +15,23 @@ use crate::support::{Stage, Texts, ask, existing, log_in, own, uri};
 
 /// A claim named shop with a table in two schemas, and a name for role claims that no other test
 /// of the server has.
-struct Shop {
-    stage: Stage,
-    role_claims: RoleClaims,
+pub(super) struct Shop {
+    pub(super) stage: Stage,
+    pub(super) role_claims: RoleClaims,
     admin: Dsn,
     database: String,
-    reports: String,
+    pub(super) reports: String,
 }
 
 /// Where the claim's database comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
+pub(super) enum Origin {
     Adopted,
     Made,
 }
 
 impl Shop {
-    async fn open(env: &TestEnv, origin: Origin) -> Result<Self> {
+    pub(super) async fn open(env: &TestEnv, origin: Origin) -> Result<Self> {
         let stage = Stage::of(env);
         let owner = own("clerk");
         let reports = format!("reports-{}", names::random(6));
@@ -103,7 +103,7 @@ impl Shop {
     }
 
     /// Waits until the role claim as it is now is Ready.
-    async fn settled(&self) -> Result<api::role_claim::DbRoleClaim> {
+    pub(super) async fn settled(&self) -> Result<api::role_claim::DbRoleClaim> {
         wait_for("the role claim to settle", async || {
             let found = self.role_claims.get(&self.reports).await?;
             let status = found.status.clone().unwrap_or_default();
@@ -120,17 +120,7 @@ impl Shop {
     }
 
     async fn rotate(&self) -> Result<()> {
-        let nonce = names::random(8);
-        let patch = json!({ "metadata": { "annotations": { annotation::ROTATE: nonce } } });
-        self.role_claims.patch(&self.reports, patch).await?;
-        wait_for("the role claim to rotate", async || {
-            let status = self.role_claims.get(&self.reports).await?.status;
-            let rotation = status.and_then(|status| status.rotation);
-            let handled = rotation.and_then(|rotation| rotation.handled_nonce);
-            ensure!(handled.as_ref() == Some(&nonce), "{handled:?}");
-            Ok(Some(()))
-        })
-        .await
+        self.role_claims.rotate(&self.reports).await
     }
 
     async fn count(&self, env: &TestEnv, sql: &str) -> Result<String> {
@@ -198,7 +188,22 @@ async fn life(env: &TestEnv, shop: &Shop) -> Result<()> {
             .await?;
     }
     let claim = stage.secret("shop").await?;
-    // Row 37: an entry that is removed is gone at once, also for a session that is open.
+    edits(shop).await?;
+    hands(env, shop).await?;
+
+    let report = prober.stop().await?;
+    ensure!(report.failures == 0, "{report:?}");
+    ensure!(report.credentials >= 4, "{report:?}");
+    assert_eq!(
+        stage.secret("shop").await?,
+        claim,
+        "the claim's own is not touched"
+    );
+    Ok(())
+}
+
+/// Row 37: an entry that is removed is gone at once, also for a session that is open.
+async fn edits(shop: &Shop) -> Result<()> {
     let mut session = testkit::postgres::connect(&uri(&shop.published().await?)).await?;
     testkit::postgres::run_in(&mut session, "SELECT * FROM audit.t").await?;
     shop.map(json!({ "audit": null, "sales": "readonly" }))
@@ -213,8 +218,12 @@ async fn life(env: &TestEnv, shop: &Shop) -> Result<()> {
     let status = shop.settled().await?.status.unwrap_or_default();
     let schemas = status.schemas_status.unwrap_or_default();
     assert_eq!(schemas.schema_status.keys().collect::<Vec<_>>(), ["sales"]);
+    Ok(())
+}
 
-    // What hands do to logins and rights on the server is undone.
+/// What hands do to logins and rights on the server is undone.
+async fn hands(env: &TestEnv, shop: &Shop) -> Result<()> {
+    let role = format!("{}_user", shop.reports);
     shop.map(json!({ "audit": "admin" })).await?;
     let status = shop.settled().await?.status.unwrap_or_default();
     let schemas = status.schemas_status.unwrap_or_default();
@@ -236,15 +245,6 @@ async fn life(env: &TestEnv, shop: &Shop) -> Result<()> {
     shop.settled().await?;
     shop.as_reports("SELECT * FROM sales.t").await?;
     shop.is_refused("DELETE FROM sales.t").await?;
-
-    let report = prober.stop().await?;
-    ensure!(report.failures == 0, "{report:?}");
-    ensure!(report.credentials >= 4, "{report:?}");
-    assert_eq!(
-        stage.secret("shop").await?,
-        claim,
-        "the claim's own is not touched"
-    );
     Ok(())
 }
 

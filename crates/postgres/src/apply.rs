@@ -137,26 +137,12 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
         }
         ServerStep::JoinOwner { login, role } => vec![granting(role.as_str(), login.as_str())],
         ServerStep::AssumeOwner { login, role } => vec![assuming(login.as_str(), role)],
-        ServerStep::CreateSchemaRole { role, mark } => {
-            let name = Ident(role.as_str());
-            let create = sql!("CREATE ROLE {name} NOLOGIN", name = name);
-            vec![create, marking(role.as_str(), mark)]
-        }
-        ServerStep::MarkSchemaRole { role, mark } => vec![marking(role.as_str(), mark)],
-        ServerStep::JoinSchemaRole { member, role } => {
-            vec![granting(role.as_str(), member.as_str())]
-        }
-        ServerStep::LeaveRole { member, role } => vec![sql!(
-            "REVOKE {role} FROM {member}",
-            role = Ident(role),
-            member = Ident(member)
-        )],
-        ServerStep::SearchPath { login, schemas } => vec![sql!(
-            "ALTER ROLE {name} SET search_path TO {schemas}",
-            name = Ident(login.as_str()),
-            schemas = List(schemas.iter().map(|name| Ident(name.as_str())).collect()),
-        )],
-        ServerStep::DropSchemaRole { role } => vec![dropping_role(role.as_str())],
+        ServerStep::CreateSchemaRole { .. }
+        | ServerStep::MarkSchemaRole { .. }
+        | ServerStep::JoinSchemaRole { .. }
+        | ServerStep::LeaveRole { .. }
+        | ServerStep::SearchPath { .. }
+        | ServerStep::DropSchemaRole { .. } => for_role_claims(step),
         ServerStep::RenameOwner { from, to } => renaming(from, to, catalog),
         ServerStep::MarkOwner { role, mark } => vec![marking(role.as_str(), mark)],
         ServerStep::MarkLogin { login, mark } => vec![marking(login.as_str(), mark)],
@@ -207,6 +193,33 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
         | ServerStep::CreateDatabase { .. }
         | ServerStep::DropDatabase { .. }
         | ServerStep::DropLogin { .. } => Vec::new(),
+    }
+}
+
+/// What role claims have beside what claims have.
+fn for_role_claims(step: &ServerStep) -> Vec<Sql> {
+    match step {
+        ServerStep::CreateSchemaRole { role, mark } => {
+            let name = Ident(role.as_str());
+            let create = sql!("CREATE ROLE {name} NOLOGIN", name = name);
+            vec![create, marking(role.as_str(), mark)]
+        }
+        ServerStep::MarkSchemaRole { role, mark } => vec![marking(role.as_str(), mark)],
+        ServerStep::JoinSchemaRole { member, role } => {
+            vec![granting(role.as_str(), member.as_str())]
+        }
+        ServerStep::LeaveRole { member, role } => vec![sql!(
+            "REVOKE {role} FROM {member}",
+            role = Ident(role),
+            member = Ident(member)
+        )],
+        ServerStep::SearchPath { login, schemas } => vec![sql!(
+            "ALTER ROLE {name} SET search_path TO {schemas}",
+            name = Ident(login.as_str()),
+            schemas = List(schemas.iter().map(|name| Ident(name.as_str())).collect()),
+        )],
+        ServerStep::DropSchemaRole { role } => vec![dropping_role(role.as_str())],
+        _ => Vec::new(),
     }
 }
 

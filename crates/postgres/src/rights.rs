@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use engine::{
     mark::OF_ROLE_CLAIMS,
-    names::{SchemaName, SchemaRole},
+    names::{RoleName, SchemaName, SchemaRole},
     share::{Level, Object, SchemaGrant, Wanted},
 };
 use serde::Deserialize;
@@ -167,11 +167,6 @@ fn defaults(wanted: &Wanted, version: u32) -> Vec<Value> {
 }
 
 fn statement(wanted: &Wanted, version: u32) -> Sql {
-    let can_set = Keyword(if version >= MEMBERSHIP_OPTIONS {
-        "SET"
-    } else {
-        "MEMBER"
-    });
     let roles = wanted.grants.iter().map(|grant| grant.role.as_str());
     let roles = roles.chain(wanted.cleared.iter().map(SchemaRole::as_str));
     let schemas: BTreeSet<_> = wanted
@@ -179,6 +174,7 @@ fn statement(wanted: &Wanted, version: u32) -> Sql {
         .iter()
         .map(|grant| grant.schema.as_str())
         .collect();
+    let schemas: Vec<_> = schemas.into_iter().collect();
     sql!(
         "WITH wish AS MATERIALIZED (
   SELECT w.*, r.oid AS grantee
@@ -194,7 +190,22 @@ default_wish AS MATERIALIZED (
   JOIN pg_roles c ON c.rolname = w.creator
   JOIN pg_namespace n ON n.nspname = w.schema),
 carrier AS MATERIALIZED (SELECT oid, rolname FROM pg_roles WHERE rolname = ANY ({roles})),
-base AS (SELECT oid, datname, datdba, datacl FROM pg_database WHERE datname = current_database()),
+{objects},
+{differences},
+{answer}",
+        wishes = Literal(&Value::from(wishes(wanted, version)).to_string()),
+        defaults = Literal(&Value::from(defaults(wanted, version)).to_string()),
+        roles = Array::of(roles),
+        objects = objects(&schemas),
+        differences = differences(&schemas, wanted.is_closed),
+        answer = answer(&wanted.owner, version),
+    )
+}
+
+/// The objects of these schemas, those on which a role has any right, and what is granted on them.
+fn objects(schemas: &[&str]) -> Sql {
+    sql!(
+        "base AS (SELECT oid, datname, datdba, datacl FROM pg_database WHERE datname = current_database()),
 held AS MATERIALIZED (
   SELECT DISTINCT d.classid, d.objid FROM pg_shdepend d JOIN carrier c ON c.oid = d.refobjid, base b
   WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'a' AND d.objsubid = 0
@@ -231,8 +242,15 @@ UNION ALL
 granted AS MATERIALIZED (
   SELECT o.object, o.oid, o.schema, o.title, a.grantor, a.grantee, a.privilege_type AS \"right\"
   FROM objects o, aclexplode(o.acl) AS a
-  WHERE a.grantee = 0 OR a.grantee IN (SELECT grantee FROM wish UNION SELECT oid FROM carrier)),
-missing AS MATERIALIZED (
+  WHERE a.grantee = 0 OR a.grantee IN (SELECT grantee FROM wish UNION SELECT oid FROM carrier))",
+        schemas = Array::of(schemas.iter().copied()),
+    )
+}
+
+/// What is wished and not granted, and the other way round.
+fn differences(schemas: &[&str], is_closed: bool) -> Sql {
+    sql!(
+        "missing AS MATERIALIZED (
   SELECT o.owner AS actor, o.object, o.title, w.role, w.\"right\",
     CASE o.object
       WHEN 'database' THEN has_database_privilege(w.grantee, o.oid, w.\"right\")
@@ -271,8 +289,21 @@ excess_defaults AS MATERIALIZED (
     c.rolname::text AS role, m.\"right\"
   FROM made m JOIN carrier c ON c.oid = m.grantee JOIN pg_namespace n ON n.oid = m.space
   WHERE NOT EXISTS (SELECT FROM default_wish w WHERE m.maker = w.maker AND m.space = w.space
-    AND m.kind = w.kind AND m.grantee = w.grantee AND m.\"right\" = w.\"right\")),
-actor AS MATERIALIZED (
+    AND m.kind = w.kind AND m.grantee = w.grantee AND m.\"right\" = w.\"right\"))",
+        is_closed = Keyword(if is_closed { "true" } else { "false" }),
+        schemas = Array::of(schemas.iter().copied()),
+    )
+}
+
+/// The differences that somebody can settle, by who that is, and those that nobody can.
+fn answer(owner: &RoleName, version: u32) -> Sql {
+    let can_set = Keyword(if version >= MEMBERSHIP_OPTIONS {
+        "SET"
+    } else {
+        "MEMBER"
+    });
+    sql!(
+        "actor AS MATERIALIZED (
   SELECT r.oid, r.rolname::text AS name, pg_has_role(r.oid, '{can_set}') AS is_membership,
     pg_has_role(r.oid, '{can_set}') OR r.rolname = {owner}
       OR starts_with(shobj_description(r.oid, 'pg_authid'), {ours}) IS TRUE AS is_reachable
@@ -302,13 +333,8 @@ SELECT json_build_object(
     LEFT JOIN actor a ON a.oid = m.actor
     WHERE NOT coalesce(a.is_reachable, false) AND NOT m.is_had ORDER BY 1 LIMIT 10)
 )::text",
-        wishes = Literal(&Value::from(wishes(wanted, version)).to_string()),
-        defaults = Literal(&Value::from(defaults(wanted, version)).to_string()),
-        roles = Array::of(roles),
-        schemas = Array::of(schemas.iter().copied()),
-        is_closed = Keyword(if wanted.is_closed { "true" } else { "false" }),
         can_set = can_set,
-        owner = Literal(wanted.owner.as_str()),
+        owner = Literal(owner.as_str()),
         ours = Literal(OF_ROLE_CLAIMS),
     )
 }

@@ -42,7 +42,7 @@ pub enum Refusal {
         "{name:?} can't be the name of a database on MongoDB: letters, digits, '-' and '_' are safe"
     )]
     DatabaseCharacters { name: String },
-    #[error("databaseRoles names {database}, which is not among this claim's databases")]
+    #[error("{database}, on which a role is asked for, is not among the claim's databases")]
     RoleElsewhere { database: String },
 }
 

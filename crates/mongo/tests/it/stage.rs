@@ -227,6 +227,7 @@ impl Claim {
         };
         Self {
             wishes: Wishes {
+                share: None,
                 claim,
                 mode: Mode::Create,
                 role: RoleName::try_from(user).unwrap(),
