@@ -51,7 +51,7 @@ fn by_name() -> Vec<Case> {
 
 /// Roles, keys, and what is somebody else's.
 fn by_right() -> Vec<Case> {
-    const NOT_LISTED: &str = "not among this claim's databases";
+    const NOT_LISTED: &str = "not among the claim's databases";
     let role = |role: &str, database: &str| json!({ "databaseRoles": [{ "role": role, "database": database }] });
     let key = |key: &str, text: &str| json!({ "secretTemplate": { "data": { key: text } } });
     let (invalid, blocked) = ("InvalidSpec", "Blocked");
