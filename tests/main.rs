@@ -11,3 +11,4 @@ mod promise;
 mod role_claims;
 mod samples;
 mod support;
+mod tenancy;

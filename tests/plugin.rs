@@ -5,15 +5,22 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use testkit::TestEnv;
 use testkit::assets::programs::Program;
 use testkit::assets::{self, workspace};
 use testkit::env;
-use testkit::postgres::PostgresServer;
+use testkit::postgres::{PostgresServer, connect};
 use testkit::process::Workdir;
+use testkit::wait::wait_for;
 
 use crate::role_claims::RoleClaims;
-use crate::support::{Stage, condition_of};
+use crate::support::{Stage, condition_of, uri};
 use api::conditions::Type;
 use api::names::secret_key;
 
@@ -29,6 +36,8 @@ struct Scene {
     kubeconfig: Arc<Workdir>,
     /// What the test has named otherwise than the documentation.
     names: Vec<(String, &'static str)>,
+    /// What stands in the place of words of the documented commands.
+    replaced: Vec<(String, &'static str)>,
 }
 
 impl Scene {
@@ -43,6 +52,15 @@ impl Scene {
             kubeconfig.display(),
             self.stage.namespace
         ))
+    }
+
+    /// The command with this run's names in the place of the documentation's.
+    fn real(&self, command: &str) -> String {
+        let mut command = command.to_owned();
+        for (ours, theirs) in &self.replaced {
+            command = command.replace(theirs, ours);
+        }
+        command
     }
 
     /// Runs a command as it is run in a pipe.
@@ -122,6 +140,29 @@ fn documented() -> Result<Vec<(String, String)>> {
     Ok(all)
 }
 
+/// Claims and role claims of every kind: ready, refused, and not served.
+async fn populate(stage: &Stage, server: &str, class: &str) -> Result<()> {
+    let made = |server: &str, class: &str| json!({ "userName": "clerk", "databaseName": "orders", "server": server, "class": class });
+    stage.claim("orders", made(server, class)).await?;
+    stage.ready("orders").await?;
+    stage.claim("ledger", made("nowhere", class)).await?;
+    let waits = |claim: &_| condition_of(claim, Type::Ready).is_some();
+    stage
+        .claim_when("ledger", "ledger to be refused", waits)
+        .await?;
+    stage.claim("archive", made(server, "blue")).await?;
+    let role_claims = RoleClaims::of(stage);
+    role_claims
+        .create("reports", "orders", json!({ "class": class }))
+        .await?;
+    role_claims.ready("reports").await?;
+    let map = json!({ "sales": "regular", "audit": "readonly" });
+    let mapped = json!({ "class": class, "schemarolemap": map });
+    role_claims.create("bi", "orders", mapped).await?;
+    role_claims.ready("bi").await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plugin_prints_what_its_documentation_shows() -> Result<()> {
     env(async |env| {
@@ -136,27 +177,27 @@ async fn the_plugin_prints_what_its_documentation_shows() -> Result<()> {
         let admin = postgres.create_owner_admin().await?.dsn;
         let port = json!({ "port": postgres.port() });
         let server = stage.server("main", &admin, port).await?;
-        let made = |server: &str, class: &str| {
-            json!({ "userName": "clerk", "databaseName": "orders", "server": server, "class": class })
-        };
         let class = env.namespace();
-        stage.claim("orders", made(&server, class)).await?;
-        stage.ready("orders").await?;
-        stage.claim("ledger", made("nowhere", class)).await?;
-        let waits = |claim: &_| condition_of(claim, Type::Ready).is_some();
+        populate(&stage, &server, class).await?;
+
+        // A pod of a Deployment that is logged in with the first credential.
+        let pod = till(env, &stage.namespace).await?;
+        let _session = connect(&uri(&stage.secret("orders").await?)).await?;
+        // A database without a claim.
+        postgres.create_database("legacy", admin.login()).await?;
+        let password = admin.password().expose_secret();
         stage
-            .claim_when("ledger", "ledger to be refused", waits)
+            .put_secret("legacy-admin", &[("password", password)])
             .await?;
-        stage.claim("archive", made(&server, "blue")).await?;
-        let role_claims = RoleClaims::of(&stage);
-        role_claims
-            .create("reports", "orders", json!({ "class": class }))
-            .await?;
-        role_claims.ready("reports").await?;
-        let map = json!({ "sales": "regular", "audit": "readonly" });
-        let mapped = json!({ "class": class, "schemarolemap": map });
-        role_claims.create("bi", "orders", mapped).await?;
-        role_claims.ready("bi").await?;
+        let (admin, port) = (admin.login(), postgres.port());
+        let source = format!("'postgres://{admin}@localhost:{port}/legacy?sslmode=disable'");
+        let replaced = vec![
+            (source, "postgres://admin@pg1.internal/legacy"),
+            (
+                format!("--secret legacy-admin --class {class}"),
+                "--secret legacy-admin",
+            ),
+        ];
 
         let kubeconfig = Workdir::new("plugin")?;
         kubeconfig.write("kubeconfig", &env.cluster().admin_kubeconfig()?)?;
@@ -164,15 +205,18 @@ async fn the_plugin_prints_what_its_documentation_shows() -> Result<()> {
             (server, "main"),
             (stage.namespace.clone(), "shop"),
             ("localhost".to_owned(), "pg1.internal"),
+            ("::1".to_owned(), "10.0.0.7"),
+            (pod, "till-6c9f8-x2k4p"),
         ];
         let scene = Scene {
             stage,
             kubeconfig,
             names,
+            replaced,
         };
         let mut seen = 0;
         for (command, shown) in documented()? {
-            let printed = scene.on_terminal(&command)?;
+            let printed = scene.on_terminal(&scene.real(&command))?;
             let widest = printed.lines().map(|line| line.chars().count()).max();
             ensure!(widest.unwrap_or_default() <= 80, "{command}: {printed}");
             assert_eq!(
@@ -182,11 +226,45 @@ async fn the_plugin_prints_what_its_documentation_shows() -> Result<()> {
             );
             seen += 1;
         }
-        ensure!(seen >= 5, "{seen} commands are documented");
+        ensure!(seen >= 14, "{seen} commands are documented");
         in_scripts(&scene)?;
         is_discreet(&scene).await
     })
     .await
+}
+
+/// A pod as a Deployment makes it, whose address is where the test's own sessions come from.
+/// Returns its name.
+async fn till(env: &TestEnv, namespace: &str) -> Result<String> {
+    env.cluster().admits_pods(namespace).await?;
+    let (create, patch) = (PostParams::default(), PatchParams::default());
+    let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" } });
+    let nodes = Api::<Node>::all(env.client());
+    let ours = PatchParams::apply("plugin-test");
+    nodes.patch("n1", &ours, &Patch::Apply(node)).await?;
+    let labels = json!({ "pod-template-hash": "6c9f8" });
+    let set = json!({
+        "metadata": { "name": "till-6c9f8" },
+        "spec": { "selector": { "matchLabels": labels }, "template": {
+            "metadata": { "labels": labels },
+            "spec": { "nodeName": "n1", "containers": [{ "name": "till", "image": "till" }] },
+        } },
+    });
+    let sets = Api::<ReplicaSet>::namespaced(env.client(), namespace);
+    sets.create(&create, &serde_json::from_value(set)?).await?;
+    let pods = Api::<Pod>::namespaced(env.client(), namespace);
+    let pod = wait_for("the pod", async || {
+        let all = pods.list(&ListParams::default()).await?;
+        Ok(all.items.first().map(ResourceExt::name_any))
+    });
+    let pod = pod.await?;
+    let addresses = json!([{ "ip": "127.0.0.1" }, { "ip": "::1" }]);
+    let status = json!({ "status": {
+        "phase": "Running", "podIP": "127.0.0.1", "podIPs": addresses,
+    } });
+    pods.patch_status(&pod, &patch, &Patch::Merge(status))
+        .await?;
+    Ok(pod)
 }
 
 /// What others on the machine can see of psql says no password.
@@ -211,17 +289,45 @@ fn in_scripts(scene: &Scene) -> Result<()> {
     let list = scene.json("list")?;
     let all = list.as_array().context("a list")?.iter();
     let names: Vec<_> = all.filter_map(|one| one.get("name")).collect();
-    assert_eq!(names, ["archive", "ledger", "orders", "bi", "reports"]);
+    assert_eq!(
+        names,
+        ["archive", "ledger", "legacy", "orders", "bi", "reports"]
+    );
     let status = scene.json("status orders")?;
     assert_eq!(status.pointer("/summary/isPaused"), Some(&json!(false)));
     let rotated = scene.json("rotate orders")?;
-    assert_eq!(rotated.get("generation"), Some(&json!(3)));
+    assert_eq!(rotated.get("generation"), Some(&json!(4)));
     assert_ne!(rotated.get("from"), rotated.get("to"));
     let asked = scene.json("rotate orders --no-wait")?;
     assert_eq!(asked.get("isDone"), Some(&json!(false)));
     let rotated = scene.json("rotate bi")?;
     assert_eq!(rotated.get("to"), Some(&json!("bi_user_a")));
+    let who = scene.json("who orders")?;
+    assert_eq!(who.get("sessionCount"), Some(&json!(0)));
+    let plan = scene.json("plan orders")?;
+    assert_eq!(plan.get("plan"), Some(&json!([])));
+    let revoked = scene.json("revoke bi")?;
+    assert_eq!(revoked.get("login"), Some(&json!("bi_user_a")));
+    let manifest = scene.json("adopt more --dsn postgres://h/d --secret s --dry-run")?;
+    assert_eq!(
+        manifest.pointer("/spec/useExistingSource"),
+        Some(&json!(true))
+    );
     for (arguments, code, words) in [
+        ("revoke orders --generation 99", 1, "no credential 99"),
+        ("revoke orders --generation 1 --dry-run", 0, "works no more"),
+        (
+            "adopt more --dsn postgres://a:b@h/d --secret s",
+            1,
+            "holds a password",
+        ),
+        (
+            "adopt more --dsn postgres://h/d --secret nothing",
+            1,
+            "there is no Secret nothing",
+        ),
+        ("who reports", 1, "name the claim that it shares"),
+        ("who archive --timeout 1s", 3, "no controller has acted"),
         ("status ledger", 3, "server nowhere"),
         ("status archive", 3, "class blue"),
         ("rotate archive --timeout 1s", 3, "no controller has acted"),

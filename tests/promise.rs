@@ -7,6 +7,7 @@ mod faulty;
 mod kills;
 mod prober;
 mod restart;
+mod revocation;
 mod split_brain;
 pub(crate) mod turnover;
 

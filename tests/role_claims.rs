@@ -10,8 +10,8 @@ use api::conditions::{self, Type};
 use api::names::annotation;
 use api::role_claim::DbRoleClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use testkit::names;
 use testkit::wait::wait_for;
@@ -34,6 +34,14 @@ impl RoleClaims {
         Self {
             class: stage.namespace.clone(),
             api: Api::namespaced(stage.client.clone(), namespace),
+        }
+    }
+
+    /// As somebody who shares claims of a namespace, that gives its name to the class.
+    pub(crate) fn with(client: &Client, namespace: &str, class: &str) -> Self {
+        Self {
+            class: class.to_owned(),
+            api: Api::namespaced(client.clone(), namespace),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use api::claim::DatabaseClaim;
+use api::claim::{DatabaseClaim, Inspection, Revocation};
 use api::conditions::{self, Type};
 use api::names::{annotation, secret_key};
 use k8s_openapi::ByteString;
@@ -131,6 +131,37 @@ impl Stage {
         )
         .await?;
         Ok(nonce)
+    }
+
+    /// Says that a credential leaked, and waits until it is of no use.
+    pub(crate) async fn revoke(&self, name: &str, generation: i64) -> Result<Revocation> {
+        let value = generation.to_string();
+        self.ask_revocation(name, &value).await?;
+        let what = format!("credential {generation} of {name} to be revoked");
+        let done = |claim: &DatabaseClaim| {
+            let done = rotation_of(claim)?.revocation.clone()?;
+            (done.generation == generation).then_some(done)
+        };
+        let claim = self.claim_when(name, &what, |claim| done(claim).is_some());
+        done(&claim.await?).context("no revocation")
+    }
+
+    pub(crate) async fn ask_revocation(&self, name: &str, value: &str) -> Result<()> {
+        let patch = json!({ "metadata": { "annotations": { annotation::REVOKE: value } } });
+        self.patch(name, patch).await.map(drop)
+    }
+
+    /// Asks who is logged in, and what would be done.
+    pub(crate) async fn inspect(&self, name: &str) -> Result<Inspection> {
+        let nonce = names::random(8);
+        let patch = json!({ "metadata": { "annotations": { annotation::INSPECT: nonce } } });
+        self.patch(name, patch).await?;
+        let answer = |claim: &DatabaseClaim| {
+            let inspection = claim.status.as_ref()?.inspection.as_deref()?;
+            (inspection.nonce == nonce).then(|| inspection.clone())
+        };
+        let claim = self.claim_when(name, "an answer", |claim| answer(claim).is_some());
+        answer(&claim.await?).context("no answer")
     }
 
     /// Makes the controller look at a claim, as any edit does.

@@ -9,6 +9,7 @@ mod place;
 mod pods;
 mod release;
 mod restarts;
+mod revoke;
 mod rotations;
 mod sample;
 mod session;

@@ -1,16 +1,18 @@
 //! DatabaseClaim: an application's wish for a database and a login that changes by itself.
 
+mod inspection;
 mod spec;
 mod status;
 
 pub use self::{
+    inspection::{Inspection, SessionGroup},
     spec::{
         Database, DatabaseClaim, DatabaseClaimSpec, DatabaseRole, PER_DATABASE, RotationSpec,
         SecretRef, SecretTemplate, SourceDataFrom, Tag,
     },
     status::{
-        Binding, ConnectionInfo, ConsumersStatus, DatabaseClaimStatus, OldStatus, RotationStatus,
-        ServerStatus, Status, StoredDatabase, StoredSource, db_state,
+        Binding, ConnectionInfo, ConsumersStatus, DatabaseClaimStatus, OldStatus, Revocation,
+        RotationStatus, ServerStatus, Status, StoredDatabase, StoredSource, db_state,
     },
 };
 use crate::names;

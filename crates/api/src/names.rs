@@ -29,6 +29,10 @@ pub mod label {
 pub mod annotation {
     /// On a claim: rotate once for each new value.
     pub const ROTATE: &str = "persistance.atlas.infoblox.com/rotate";
+    /// On a claim: the number of a credential that nobody may use any more, nor an earlier one.
+    pub const REVOKE: &str = "persistance.atlas.infoblox.com/revoke";
+    /// On a claim: say once for each new value who is logged in, and what would be done.
+    pub const INSPECT: &str = "persistance.atlas.infoblox.com/inspect";
     /// On a published Secret: whose it is.
     pub const CLAIM_NAME: &str = "persistance.atlas.infoblox.com/claim-name";
     pub const CLAIM_UID: &str = "persistance.atlas.infoblox.com/claim-uid";

@@ -8,7 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    claim::{Binding, RotationStatus},
+    claim::{Binding, Inspection, RotationStatus},
     names,
 };
 
@@ -103,6 +103,9 @@ pub struct DbRoleClaimStatus {
     /// Where its own logins are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<SharedDatabase>,
+    /// The answer to the inspect annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<Box<Inspection>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
     pub conditions: Vec<Condition>,

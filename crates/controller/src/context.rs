@@ -8,7 +8,7 @@ use std::{
 
 use api::{claim::DatabaseClaim, config::Config, role_claim::DbRoleClaim, server::DatabaseServer};
 use arc_swap::ArcSwap;
-use engine::password::PasswordSource;
+use engine::{asked::Asked, password::PasswordSource};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Client, ResourceExt, core::PartialObjectMeta, runtime::reflector::ObjectRef};
@@ -182,6 +182,11 @@ pub struct Memory {
     pub rest: Option<Rest>,
     /// Where the questions to the claim's pods stand.
     pub round: Option<Round>,
+    /// The newest credential that this process revoked, and the question that it answered last:
+    /// definitions older than the controller drop both from status, and nothing may be done for
+    /// ever because of that.
+    pub revoked: Option<i64>,
+    pub inspected: Option<String>,
     /// The claim as the API server returned it after our last write, until the cache has it.
     written: Option<Arc<DatabaseClaim>>,
 }
@@ -192,7 +197,7 @@ pub struct Rest {
     pub until: Timestamp,
     /// What the claim and its Secret were; another value ends the pause.
     pub generation: Option<i64>,
-    pub nonce: Option<String>,
+    pub asked: Asked,
     pub secret_version: Option<String>,
 }
 

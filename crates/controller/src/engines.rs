@@ -126,6 +126,14 @@ impl Engines {
         Ok(inside.share(wanted, existing, catalog).await?)
     }
 
+    /// Fills in where sessions come from, where the catalog lacks it.
+    pub async fn name_clients(&self, admin: &Dsn, catalog: &mut Catalog) -> Result<(), Error> {
+        if let Session::Postgres(mut session) = self.acquire(admin).await? {
+            session.name_clients(catalog).await?;
+        }
+        Ok(())
+    }
+
     /// Closes what has been unused for too long, for ever: to be run beside the work.
     pub async fn reap(&self) {
         tokio::join!(self.postgres.reap(), self.mongo.reap());

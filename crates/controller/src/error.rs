@@ -43,6 +43,10 @@ pub enum Error {
     },
     #[error("the Secret changed while the credential was being replaced")]
     SecretMoved,
+    #[error("a question about the claim was answered first")]
+    Inspected,
+    #[error("sessions of login {login}, which is revoked, do not end; look at the server")]
+    SessionsStay { login: String },
     #[error("the claim was deleted while it was worked on")]
     Ended,
     #[error("the claim changed while it was worked on")]
@@ -81,11 +85,16 @@ impl Error {
             Self::AdminSecretMissing { .. } | Self::ForeignSecret { .. } | Self::Quota { .. } => {
                 ErrorClass::Blocked
             }
-            Self::SecretMoved | Self::NotConfirmed | Self::Ended | Self::Outdated => {
-                ErrorClass::Conflict
-            }
+            Self::SecretMoved
+            | Self::NotConfirmed
+            | Self::Inspected
+            | Self::Ended
+            | Self::Outdated => ErrorClass::Conflict,
             Self::CircuitOpen { .. } => ErrorClass::Unavailable,
-            Self::Stopping | Self::TooLong { .. } | Self::Uncounted { .. } => ErrorClass::Transient,
+            Self::Stopping
+            | Self::TooLong { .. }
+            | Self::SessionsStay { .. }
+            | Self::Uncounted { .. } => ErrorClass::Transient,
             Self::Password(_) => ErrorClass::Bug,
         }
     }

@@ -81,7 +81,7 @@ async fn share(role_claim: &DbRoleClaim, context: &Context) -> Result<Shared, Er
     let source = source.filter(|source| source.metadata.deletion_timestamp.is_none());
     let shared = match &source {
         Some(source) if role_claim::is_copy(role_claim) => copy(role_claim, context, source).await,
-        Some(source) => own(role_claim, context, source).await,
+        Some(source) => Box::pin(own(role_claim, context, source)).await,
         None => Err(Refusal::NoSource {
             claim: name.clone(),
         }
@@ -126,7 +126,7 @@ async fn own(
     context: &Context,
     source: &DatabaseClaim,
 ) -> Result<Shared, Error> {
-    let outcome = match schemas::serve(role_claim, context, source).await? {
+    let outcome = match Box::pin(schemas::serve(role_claim, context, source)).await? {
         Served::Idle(until) => return Ok(Shared::Idle(until)),
         Served::Worked(outcome) => outcome,
     };

@@ -5,15 +5,17 @@ pub(crate) mod alive;
 mod credential;
 pub(crate) mod former_secret;
 mod happening;
+mod inspect;
 mod observe;
 mod pass;
 pub(crate) mod record;
+mod revoke;
 mod rotate;
 mod subject;
 
 pub(crate) use self::{
     happening::{Happening, addresses},
     observe::{Target, check_owner},
-    pass::{Deferred, Pass, Published, Seen},
+    pass::{Deferred, Pass, Published, Retired, Seen},
     subject::Subject,
 };

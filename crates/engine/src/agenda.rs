@@ -19,6 +19,14 @@ pub struct Known<'a> {
     pub recorded_version: Option<&'a str>,
     pub rotated_at: Option<Timestamp>,
     pub handled_nonce: Option<&'a str>,
+    /// Number of the published credential.
+    pub generation: i64,
+    /// The newest credential whose revocation is complete.
+    pub revoked: Option<i64>,
+    /// What status says of things that are asked for and ignored.
+    pub ignored: Option<&'a str>,
+    /// The question that was answered last.
+    pub inspected: Option<&'a str>,
     /// Whether logins wait for the end of their overlap.
     pub has_previous: bool,
     pub check_every: Duration,
@@ -48,8 +56,14 @@ pub fn agenda(known: &Known<'_>, now: Timestamp) -> Agenda {
     if check <= now {
         return Agenda::Work { checks: true };
     }
-    let is_requested =
-        known.timing.nonce.is_some() && known.timing.nonce.as_deref() != known.handled_nonce;
+    let asked = &known.timing.asked;
+    let is_new = |asked: &Option<String>, done| asked.is_some() && asked.as_deref() != done;
+    let is_requested = is_new(&asked.rotate, known.handled_nonce)
+        || is_new(&asked.inspect, known.inspected)
+        || asked.revoked(known.generation) > known.revoked
+        || asked
+            .refused_revocation(known.generation)
+            .is_some_and(|text| !known.ignored.is_some_and(|told| told.contains(&text)));
     let due = schedule::due(rotated_at, known.timing.period, known.uid);
     let is_due = due <= now && !known.timing.is_paused;
     let overlap_end = known.has_previous.then(|| {
@@ -74,6 +88,7 @@ pub fn agenda(known: &Known<'_>, now: Timestamp) -> Agenda {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asked::Asked;
 
     fn timing() -> Timing {
         Timing {
@@ -81,7 +96,7 @@ mod tests {
             overlap: None,
             max_overlap: None,
             is_paused: false,
-            nonce: None,
+            asked: Asked::default(),
         }
     }
 
@@ -95,6 +110,10 @@ mod tests {
             recorded_version: Some("7"),
             rotated_at: Some(made),
             handled_nonce: None,
+            generation: 3,
+            revoked: None,
+            ignored: None,
+            inspected: None,
             has_previous: false,
             check_every: Duration::from_mins(10),
             checked_at: None,
@@ -152,7 +171,10 @@ mod tests {
     #[test]
     fn row_17_a_new_nonce_is_work_and_a_handled_one_is_not() {
         let timing = Timing {
-            nonce: Some("n1".to_owned()),
+            asked: Asked {
+                rotate: Some("n1".to_owned()),
+                ..Asked::default()
+            },
             ..timing()
         };
         assert_eq!(
@@ -167,5 +189,36 @@ mod tests {
             agenda(&handled, at(1_000_001)),
             Agenda::Idle { .. }
         ));
+    }
+
+    #[test]
+    fn a_revocation_and_a_question_are_work_until_they_are_done() {
+        let timing = Timing {
+            asked: Asked {
+                revoke: Some("3".to_owned()),
+                inspect: Some("q1".to_owned()),
+                ..Asked::default()
+            },
+            ..timing()
+        };
+        for (revoked, inspected, is_work) in [
+            (None, Some("q1"), true),
+            (Some(2), Some("q1"), true),
+            (Some(3), Some("q0"), true),
+            (Some(3), Some("q1"), false),
+            (Some(9), Some("q1"), false),
+        ] {
+            let known = Known {
+                revoked,
+                inspected,
+                ..known(&timing)
+            };
+            let found = agenda(&known, at(1_000_001));
+            assert_eq!(
+                found == (Agenda::Work { checks: false }),
+                is_work,
+                "{known:?}"
+            );
+        }
     }
 }

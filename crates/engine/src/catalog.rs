@@ -5,6 +5,8 @@ use std::{
     fmt,
 };
 
+use jiff::Timestamp;
+
 use crate::{
     address::Engine,
     mark::Mark,
@@ -167,6 +169,8 @@ pub struct Session {
     pub pid: i32,
     /// Address of the client; `None` for a unix socket, or where the admin may not see it.
     pub client: Option<String>,
+    /// When it began, where the server tells.
+    pub since: Option<Timestamp>,
 }
 
 /// What the claim's own database says, asked over a connection to it.

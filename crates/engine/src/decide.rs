@@ -7,8 +7,10 @@ mod contents;
 mod credential;
 mod farewell;
 mod mongo;
+mod plan;
 mod refusal;
 mod retirement;
+mod revocation;
 mod share;
 mod structure;
 #[cfg(test)]
@@ -18,8 +20,10 @@ pub use self::{
     contents::{ContentsPlan, contents},
     credential::{CredentialStep, credential},
     farewell::farewell,
+    plan::plan,
     refusal::Refusal,
     retirement::{Retirement, retirement},
+    revocation::{Revocation, revocation},
     share::{Parting, dropping, grants, is_take_over as is_shared_take_over, leaving, parting},
     structure::{is_take_over, structure},
 };

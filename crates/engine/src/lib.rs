@@ -3,11 +3,13 @@
 
 pub mod address;
 pub mod agenda;
+pub mod asked;
 pub mod catalog;
 pub mod consumers;
 pub mod decide;
 pub mod dsn;
 pub mod error_class;
+pub mod inspection;
 pub mod mark;
 pub mod names;
 pub mod observed;

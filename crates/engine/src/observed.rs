@@ -44,6 +44,8 @@ pub struct Recorded {
     pub handled_nonce: Option<String>,
     pub deferred_since: Option<Timestamp>,
     pub generation: i64,
+    /// The newest credential whose revocation is complete.
+    pub revoked: Option<i64>,
     /// The database that status names.
     pub database: Option<String>,
 }
@@ -57,6 +59,12 @@ impl Observed {
         let known = [stored, self.recorded.rotated_at];
         let is_past = |at: &Timestamp| schedule::until(now, *at) <= SKEW;
         known.into_iter().flatten().find(is_past)
+    }
+
+    /// Number of the newest credential that was published.
+    pub fn generation(&self) -> i64 {
+        let stored = self.secret.as_ref().map_or(0, Stored::generation);
+        stored.max(self.recorded.generation)
     }
 
     pub fn handled_nonce(&self) -> Option<&str> {

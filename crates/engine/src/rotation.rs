@@ -34,13 +34,17 @@ pub enum Cause {
     SecretEdited,
     /// The claim's `userName` changed.
     OwnerRenamed,
+    /// The revoke annotation names the published credential.
+    Revoked,
 }
 
 impl Cause {
-    /// Whether nothing that works is published, so that waiting for sessions would help nobody.
+    /// Whether it can't wait for sessions: nothing that works is published, or nothing that may.
     pub fn is_urgent(self) -> bool {
         match self {
-            Self::FirstPublication | Self::SecretDeleted | Self::SecretEdited => true,
+            Self::FirstPublication | Self::SecretDeleted | Self::SecretEdited | Self::Revoked => {
+                true
+            }
             Self::Due | Self::Requested | Self::OwnerRenamed => false,
         }
     }
@@ -54,6 +58,7 @@ impl Cause {
             Self::SecretDeleted => "the Secret was deleted",
             Self::SecretEdited => "the Secret was edited and no longer logged in",
             Self::OwnerRenamed => "userName was changed",
+            Self::Revoked => "the credential before it was revoked",
         }
     }
 }

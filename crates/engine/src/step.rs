@@ -1,6 +1,8 @@
 //! What may be done to a server: the vocabulary between `decide` and the crates that carry it out.
 //! Every step is idempotent: done twice, or done after a crash, it leaves the same state.
 
+mod title;
+
 use crate::{
     catalog::{DatabaseRole, Grant},
     mark::Mark,

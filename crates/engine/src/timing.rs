@@ -6,11 +6,10 @@ use api::{
     claim::{DatabaseClaim, RotationSpec},
     config::Config,
     go_duration,
-    names::annotation,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::{place::Defaults, wishes::Timing};
+use crate::{asked::Asked, place::Defaults, wishes::Timing};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("rotation.{field} is not a duration of a second or more, such as 60 (minutes), 90m or 24h")]
@@ -44,7 +43,6 @@ pub fn timing(
         Some(value) => duration(value).map(Some).ok_or(Error { field }),
         None => Ok(None),
     };
-    let annotations = claim.metadata.annotations.as_ref();
     Ok(Timing {
         period: read("period", &spec.period)?
             .or_else(|| server.and_then(|server| server.period))
@@ -52,10 +50,7 @@ pub fn timing(
         overlap: read("overlap", &spec.overlap)?.or(config.overlap),
         max_overlap: read("maxOverlap", &spec.max_overlap)?.or(config.max_overlap),
         is_paused: spec.paused == Some(true),
-        nonce: annotations
-            .and_then(|all| all.get(annotation::ROTATE))
-            .filter(|nonce| !nonce.is_empty())
-            .cloned(),
+        asked: Asked::of(claim.metadata.annotations.as_ref()),
     })
 }
 

@@ -15,6 +15,7 @@ pub use self::{
 };
 use crate::{
     address::Engine,
+    asked::Asked,
     catalog::Question,
     mark::Mark,
     names::{DatabaseName, Login, LoginPair, RoleName},
@@ -79,8 +80,7 @@ pub struct Timing {
     /// How long live sessions may defer a rotation; `None`: for ever.
     pub max_overlap: Option<Duration>,
     pub is_paused: bool,
-    /// The value of the rotate annotation.
-    pub nonce: Option<String>,
+    pub asked: Asked,
 }
 
 /// How the claim's database came to be.

@@ -66,6 +66,35 @@ pub(crate) enum Command {
         #[arg(long, default_value = "2m")]
         timeout: Timeout,
     },
+    /// Makes a leaked credential unusable at once, and cuts the sessions that have it.
+    Revoke {
+        claim: String,
+        /// Number of the leaked credential; earlier ones go with it. Unset, the published one.
+        #[arg(long)]
+        generation: Option<i64>,
+        /// Only show the sessions that would be cut.
+        #[arg(long)]
+        dry_run: bool,
+        /// How long to wait, such as 90s or 5m.
+        #[arg(long, default_value = "2m")]
+        timeout: Timeout,
+    },
+    /// Shows who is logged in, by pod.
+    Who {
+        claim: String,
+        /// How long to wait for the answer, such as 90s or 5m.
+        #[arg(long, default_value = "1m")]
+        timeout: Timeout,
+    },
+    /// Shows what the controller would do next.
+    Plan {
+        claim: String,
+        /// How long to wait for the answer, such as 90s or 5m.
+        #[arg(long, default_value = "1m")]
+        timeout: Timeout,
+    },
+    /// Makes a claim for a database that exists, and waits until it is ready.
+    Adopt(Adopting),
     /// Opens psql with the published credential; ends as psql does.
     Connect {
         claim: String,
@@ -77,6 +106,30 @@ pub(crate) enum Command {
     Pause { claim: String },
     /// Lets the rotation timer go on.
     Resume { claim: String },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Adopting {
+    pub(crate) claim: String,
+    /// Where the database is, with the admin's login and without a password, such as
+    /// postgres://admin@db.internal:5432/orders.
+    #[arg(long)]
+    pub(crate) dsn: String,
+    /// The Secret with the admin's password, in key password.
+    #[arg(long)]
+    pub(crate) secret: String,
+    /// The owner role that the claim gets; unset, the claim's name.
+    #[arg(long)]
+    pub(crate) user_name: Option<String>,
+    /// The class of the controller that serves it.
+    #[arg(long)]
+    pub(crate) class: Option<String>,
+    /// Only print the claim, for kubectl apply.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long to wait, such as 90s or 5m.
+    #[arg(long, default_value = "2m")]
+    pub(crate) timeout: Timeout,
 }
 
 /// A time to wait.

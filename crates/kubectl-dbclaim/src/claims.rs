@@ -1,7 +1,7 @@
 //! What the commands tell of a claim or role claim: read once, printed as text or JSON.
 
 use anyhow::{Context, Result};
-use api::claim::{DatabaseClaim, RotationStatus};
+use api::claim::{DatabaseClaim, Inspection, RotationStatus};
 use api::conditions::{self, Type};
 use api::role_claim::DbRoleClaim;
 use jiff::Timestamp;
@@ -156,6 +156,14 @@ impl Found {
         rotation.unwrap_or_default()
     }
 
+    /// The last answer to the inspect annotation.
+    pub(crate) fn inspection(&self) -> Option<&Inspection> {
+        match self {
+            Self::Claim(claim) => claim.status.as_ref()?.inspection.as_deref(),
+            Self::Role(claim) => claim.status.as_ref()?.inspection.as_deref(),
+        }
+    }
+
     pub(crate) fn conditions(&self) -> &[Condition] {
         match self {
             Self::Claim(claim) => claim.status.as_ref().map_or(&[], |it| &it.conditions),
@@ -179,7 +187,7 @@ pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Found> {
     anyhow::bail!("there is no claim {name} in namespace {namespace}")
 }
 
-/// The same of what has logins of its own, and so can be rotated.
+/// The same of what has logins of its own, and so can be asked about them.
 pub(crate) async fn with_logins(cluster: &Cluster, name: &str) -> Result<Found> {
     let found = find(cluster, name).await?;
     if let Found::Role(role_claim) = &found

@@ -3,16 +3,21 @@
 
 #![expect(clippy::print_stdout, reason = "the answers of a command line tool")]
 
+mod adopt;
 mod args;
+mod ask;
 mod claims;
 mod cluster;
 mod connect;
 mod list;
 mod output;
 mod pause;
+mod plan;
+mod revoke;
 mod rotate;
 mod status;
 mod when;
+mod who;
 
 use std::process::ExitCode;
 
@@ -70,6 +75,24 @@ async fn run(args: Args) -> anyhow::Result<Ended> {
             )
             .await
         }
+        Command::Revoke {
+            claim,
+            generation,
+            dry_run,
+            timeout,
+        } => {
+            let wish = revoke::Wish {
+                generation,
+                is_dry: dry_run,
+                patience: timeout.into(),
+            };
+            revoke::run(&cluster, &claim, wish, output).await
+        }
+        Command::Who { claim, timeout } => who::run(&cluster, &claim, timeout.into(), output).await,
+        Command::Plan { claim, timeout } => {
+            plan::run(&cluster, &claim, timeout.into(), output).await
+        }
+        Command::Adopt(adopting) => adopt::run(&cluster, &adopting, output).await,
         Command::Connect { claim, arguments } => connect::run(&cluster, &claim, &arguments).await,
         Command::Pause { claim } => pause::run(&cluster, &claim, true, output).await,
         Command::Resume { claim } => pause::run(&cluster, &claim, false, output).await,

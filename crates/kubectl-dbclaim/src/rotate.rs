@@ -2,24 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use api::claim::{DatabaseClaim, RotationStatus};
-use api::conditions::{self, Type};
+use anyhow::Result;
+use api::claim::RotationStatus;
 use api::names::annotation;
-use api::role_claim::DbRoleClaim;
-use indicatif::{ProgressBar, ProgressStyle};
-use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use tokio::time::{Instant, sleep};
 
 use crate::Ended;
 use crate::args::Output;
-use crate::claims::{self, Found, without_opening};
+use crate::ask::{self, Waited};
+use crate::claims;
 use crate::cluster::Cluster;
 use crate::output;
-
-const POLL: Duration = Duration::from_millis(250);
 
 /// Waits for as long as `patience` says, or not at all.
 pub(crate) async fn run(
@@ -30,75 +23,24 @@ pub(crate) async fn run(
 ) -> Result<Ended> {
     let found = claims::with_logins(cluster, name).await?;
     let before = found.rotation();
-    let nonce = Timestamp::now().as_nanosecond().to_string();
-    let patch = json!({ "metadata": { "annotations": { annotation::ROTATE: nonce } } });
-    let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+    let nonce = ask::nonce();
+    ask::ask(cluster, &found, name, annotation::ROTATE, &nonce).await?;
     let kind = found.kind();
-    let asked = match found {
-        Found::Claim(_) => {
-            let claims = cluster.api::<DatabaseClaim>();
-            claims.patch_metadata(name, &params, &patch).await.map(drop)
-        }
-        Found::Role(_) => {
-            let role_claims = cluster.api::<DbRoleClaim>();
-            role_claims
-                .patch_metadata(name, &params, &patch)
-                .await
-                .map(drop)
-        }
-    };
-    asked.with_context(|| format!("cannot ask {kind} {name} to rotate"))?;
     let Some(patience) = patience else {
         return answer((kind, name), &before, None, output);
     };
-    let bar = bar(name);
-    let deadline = Instant::now() + patience;
-    let ended = loop {
-        let claim = claims::find(cluster, name).await?;
-        let now = claim.rotation();
-        if now.handled_nonce.as_ref() == Some(&nonce) {
-            break Ok(now);
-        }
-        let obstacle = obstacle(&claim);
-        if let Some(obstacle) = &obstacle {
-            bar.set_message(format!("{name}: {obstacle}"));
-        }
-        if Instant::now() >= deadline {
-            break Err(obstacle);
-        }
-        bar.tick();
-        sleep(POLL).await;
-    };
-    bar.finish_and_clear();
-    match ended {
-        Ok(after) => answer((kind, name), &before, Some(&after), output),
-        Err(obstacle) => {
-            let why = obstacle.unwrap_or_else(|| "no controller has acted on it".to_owned());
+    let waited = ask::until(cluster, name, patience, |found| {
+        let now = found.rotation();
+        (now.handled_nonce.as_ref() == Some(&nonce)).then_some(now)
+    });
+    match waited.await? {
+        Waited::Done(after) => answer((kind, name), &before, Some(&after), output),
+        Waited::InVain(why) => {
             eprintln!("{kind} {name} has not rotated within {patience:?}: {why}");
             eprintln!("it stays asked for; kubectl dbclaim status {name} tells more");
             Ok(Ended::NotReady)
         }
     }
-}
-
-/// What the claim says that holds it up.
-fn obstacle(claim: &Found) -> Option<String> {
-    let all = claim.conditions();
-    let rotating = conditions::find(all, Type::Rotating).filter(|found| found.status == "True");
-    let ready = conditions::find(all, Type::Ready).filter(|found| found.status != "True");
-    let found = rotating.or(ready)?;
-    let words = without_opening(&found.message);
-    Some(format!("{}: {words}", found.reason))
-}
-
-/// Shown where standard error is a terminal.
-fn bar(name: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
-        bar.set_style(style);
-    }
-    bar.set_message(format!("{name}: waiting for the controller"));
-    bar
 }
 
 fn answer(

@@ -2,7 +2,6 @@
 //! a majority. Judges nothing: what was observed only tells what a login's mark says.
 
 mod logins;
-mod title;
 
 use engine::{
     catalog::{Catalog, DatabaseRole, Role},
@@ -29,7 +28,7 @@ impl Locked {
     pub async fn apply(&mut self, steps: &[ServerStep], catalog: &Catalog) -> Result<(), Error> {
         for step in steps {
             let outcome = self.step(step, catalog).await;
-            outcome.map_err(|kind| self.error(kind, title::of(step)))?;
+            outcome.map_err(|kind| self.error(kind, step.title()))?;
         }
         Ok(())
     }

@@ -4,7 +4,6 @@
 
 pub(crate) mod acting;
 mod database;
-mod title;
 
 use engine::{
     catalog::Catalog,
@@ -75,7 +74,7 @@ fn messages(steps: &[ServerStep], catalog: &Catalog) -> Vec<Message> {
         for piece in pieces(step, catalog) {
             match piece {
                 Piece::Shared(statements) => {
-                    let title = title::of(step);
+                    let title = step.title();
                     if shared.titles.last() != Some(&title) {
                         shared.titles.push(title);
                     }
@@ -84,7 +83,7 @@ fn messages(steps: &[ServerStep], catalog: &Catalog) -> Vec<Message> {
                 Piece::Alone(statements) => {
                     messages.push(std::mem::take(&mut shared));
                     messages.push(Message {
-                        titles: vec![title::of(step)],
+                        titles: vec![step.title()],
                         statements,
                     });
                 }
@@ -106,7 +105,13 @@ fn pieces(step: &ServerStep, catalog: &Catalog) -> Vec<Piece> {
             Vec::new()
         }
         ServerStep::DropDatabase { database } => database::dropping(database, catalog),
-        // The door is closed before the sessions are ended, or an application would walk in again.
+        // What closed the door before this must be seen by everybody, or who is sent away walks in
+        // again.
+        ServerStep::Terminate { login } => vec![Piece::Alone(Acting::of(catalog).as_role(
+            login.as_str(),
+            Reach::Become,
+            vec![ending_sessions(login)],
+        ))],
         ServerStep::DropLogin { login, role } => vec![
             Piece::Alone(vec![sql!(
                 "ALTER ROLE {name} NOLOGIN",
@@ -178,9 +183,6 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             "ALTER ROLE {name} NOLOGIN PASSWORD NULL",
             name = Ident(login.as_str())
         )],
-        ServerStep::Terminate { login } => {
-            Acting::of(catalog).as_role(login.as_str(), Reach::Become, vec![ending_sessions(login)])
-        }
         ServerStep::HandOver { role, to } => database::handing_over(role, to, catalog),
         ServerStep::DropOwner { role } => vec![dropping_role(role.as_str())],
         // Not shared: see `pieces`.
@@ -192,6 +194,7 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
         | ServerStep::RevokeRoles { .. }
         | ServerStep::CreateDatabase { .. }
         | ServerStep::DropDatabase { .. }
+        | ServerStep::Terminate { .. }
         | ServerStep::DropLogin { .. } => Vec::new(),
     }
 }

@@ -196,16 +196,17 @@ fn settings(options: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The one text that a statement answers.
+/// The one text that a message answers. Read to its end, where an error may still stand.
 pub(crate) async fn text(
     connection: &mut PgConnection,
     statement: Sql,
     limit: Duration,
 ) -> Result<String, Kind> {
-    let row = match timeout(limit, statement.into_query().fetch_one(connection)).await {
-        Ok(row) => row?,
+    let rows = match timeout(limit, statement.into_query().fetch_all(connection)).await {
+        Ok(rows) => rows?,
         Err(_) => return Err(Kind::TimedOut(limit)),
     };
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     Ok(row.try_get(0)?)
 }
 

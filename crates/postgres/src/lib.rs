@@ -15,6 +15,7 @@ mod contents;
 mod observe;
 
 mod apply;
+mod clients;
 mod fence;
 mod populate;
 mod rights;

@@ -7,6 +7,7 @@ use engine::{
     catalog::{Admin, Catalog, Database, Question, Role, Session as LoginSession},
     names::Login,
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 use crate::{
@@ -28,6 +29,10 @@ impl Session {
             .map_err(|kind| self.error(kind, format!("observing database {}", question.database)))
     }
 }
+
+/// A session in `pg_stat_activity`, for [`SessionAnswer`].
+pub(crate) const SESSION: &str = "json_build_object(
+      'login', usename, 'pid', pid, 'client', host(client_addr), 'since', backend_start)";
 
 fn statement(question: &Question, version: u32) -> Sql {
     let Question {
@@ -82,13 +87,13 @@ fn statement(question: &Question, version: u32) -> Sql {
       'admin_owns', pg_has_role(datdba, '{can_set}'))
     FROM pg_database WHERE datname = {database}),
   'sessions', (
-    SELECT coalesce(json_agg(json_build_object(
-      'login', usename, 'pid', pid, 'client', host(client_addr)) ORDER BY pid), '[]')
+    SELECT coalesce(json_agg({session} ORDER BY pid), '[]')
     FROM pg_stat_activity WHERE usename = ANY ({logins})),
   'has_rds_replication', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'),
   'has_rds_superuser', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser')
 )::text",
         can_set = can_set,
+        session = Keyword(SESSION),
         roles = Array::of(roles.iter().map(String::as_str)),
         database = Literal(database.as_str()),
         logins = Array::of(logins.iter().map(Login::as_str)),
@@ -155,10 +160,11 @@ struct DatabaseFields {
 }
 
 #[derive(Deserialize)]
-struct SessionAnswer {
+pub(crate) struct SessionAnswer {
     login: String,
     pid: i32,
     client: Option<String>,
+    since: Option<Timestamp>,
 }
 
 impl Answer {
@@ -175,12 +181,6 @@ impl Answer {
         let roles = roles
             .into_iter()
             .map(|(name, RoleAnswer(role))| (name, role));
-        let sessions = sessions
-            .into_iter()
-            .map(|SessionAnswer { login, pid, client }| {
-                let login = Login::try_from(login).map_err(|err| Kind::Answer(err.to_string()))?;
-                Ok(LoginSession { login, pid, client })
-            });
         Ok(Catalog {
             version,
             admin,
@@ -188,10 +188,23 @@ impl Answer {
             copies: BTreeMap::new(),
             database: database.map(|DatabaseAnswer(database)| database),
             databases: BTreeMap::new(),
-            sessions: sessions.collect::<Result<_, Kind>>()?,
+            sessions: self::sessions(sessions)?,
             has_rds_replication,
             has_rds_superuser,
             unsupported: BTreeSet::new(),
         })
     }
+}
+
+pub(crate) fn sessions(all: Vec<SessionAnswer>) -> Result<Vec<LoginSession>, Kind> {
+    let all = all.into_iter().map(|answer| {
+        let login = Login::try_from(answer.login);
+        Ok(LoginSession {
+            login: login.map_err(|err| Kind::Answer(err.to_string()))?,
+            pid: answer.pid,
+            client: answer.client,
+            since: answer.since,
+        })
+    });
+    all.collect()
 }

@@ -88,6 +88,15 @@ impl Session {
         serde_json::from_str(&answer).map_err(|err| Kind::Answer(err.to_string()))
     }
 
+    /// The same of one statement among several, which are sent as one message and so are one
+    /// transaction; the others answer nothing.
+    pub(crate) async fn ask_as<T: DeserializeOwned>(
+        &mut self,
+        statements: impl IntoIterator<Item = Sql>,
+    ) -> Result<T, Kind> {
+        self.ask(Sql::batch(statements)).await
+    }
+
     /// What is not marked clean again, because of an error or a drop, never is.
     async fn with<T>(
         &mut self,

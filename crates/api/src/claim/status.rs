@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::spec::SecretRef;
+use super::{inspection::Inspection, spec::SecretRef};
 
 /// Values of `DbState`.
 pub mod db_state {
@@ -49,6 +49,9 @@ pub struct DatabaseClaimStatus {
     /// The pods that use the Secret through a proxy; unset where none was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumers: Option<ConsumersStatus>,
+    /// The answer to the inspect annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<Box<Inspection>>,
 }
 
 /// One database.
@@ -181,6 +184,27 @@ pub struct RotationStatus {
     /// The version of the Secret that was last seen to authenticate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_resource_version: Option<String>,
+    /// The newest revocation that is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Revocation>,
+}
+
+/// A credential that nobody can use any more.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Revocation {
+    /// Number of the credential; earlier ones are unusable too.
+    #[serde(default)]
+    pub generation: i64,
+    /// The login that was shut; unset where another credential had taken its place already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// Sessions of that login that were ended.
+    #[serde(default)]
+    pub sessions_ended: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub at: Option<Timestamp>,
 }
 
 /// `status.binding` of the Service Binding specification.
@@ -241,6 +265,6 @@ pub struct ConsumersStatus {
     pub summary: String,
 }
 
-fn date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "string", "format": "date-time" })
 }

@@ -138,7 +138,7 @@ impl Pass<'_, Claimant<'_>> {
         session: &mut Locked,
         observed: Observed,
         contents: Option<ContentsPlan>,
-        published: Published,
+        mut published: Published,
         made_database: bool,
     ) -> Result<Outcome, Error> {
         let wishes = self.wishes;
@@ -147,7 +147,7 @@ impl Pass<'_, Claimant<'_>> {
         let published_in = observed.secret.as_ref().and_then(Stored::auth_source);
         let access = &wishes.access;
         let auth_databases = access.to_record(self.target.database, published_in);
-        let retired = self.retire(session, &observed, &published).await?;
+        let retired = self.retire(session, &observed, &mut published).await?;
         let times = Times::of(wishes, &published, &retired, now);
         Ok(Outcome {
             version: catalog.version_text(wishes.engine),
@@ -158,7 +158,7 @@ impl Pass<'_, Claimant<'_>> {
             former_roles: former_left(wishes, catalog, &retired.logins),
             auth_databases,
             unsupported: unsupported(catalog),
-            retired: retired.logins,
+            retired,
             due: times.due,
             next: times.next,
             published,

@@ -1,9 +1,13 @@
 //! A claim, as the machine that keeps its credential knows it.
 
-use api::{claim::DatabaseClaim, names::finalizer};
+use api::{
+    claim::{DatabaseClaim, Inspection},
+    names::finalizer,
+};
 use engine::wishes::ClaimId;
 use kube::runtime::reflector::ObjectRef;
 
+use super::report;
 use crate::{
     context::Scope,
     copies,
@@ -45,6 +49,17 @@ impl Subject for Claimant<'_> {
 
     async fn follow(&self) {
         copies::follow(&self.scope.context, self.claim).await;
+    }
+
+    fn inspected(&self) -> Option<&str> {
+        let inspection = self.claim.status.as_ref()?.inspection.as_ref()?;
+        Some(&inspection.nonce)
+    }
+
+    async fn answer(&self, inspection: Inspection) -> Result<(), Error> {
+        let mut status = self.claim.status.clone().unwrap_or_default();
+        status.inspection = Some(Box::new(inspection));
+        report::write(self.claim, &self.scope.context, &status).await
     }
 
     fn recorded_secret(&self) -> Option<&str> {

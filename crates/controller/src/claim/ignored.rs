@@ -1,17 +1,17 @@
 //! Fields that a claim sets and that have no effect where it lives, so that nobody waits for them.
 
 use api::claim::{DatabaseClaim, DatabaseClaimSpec};
-use engine::{address::Engine, names::DatabaseName, place::Place, wishes::Mode};
+use engine::{address::Engine, place::Place, wishes::Mode};
 
-use super::inputs::Inputs;
+use super::{inputs::Inputs, report::Outcome};
 
 /// Names of the fields, with why they do nothing.
 pub(super) fn ignored_fields(
     claim: &DatabaseClaim,
     inputs: &Inputs,
-    database: &DatabaseName,
+    outcome: &Outcome,
 ) -> Option<String> {
-    let spec = &claim.spec;
+    let (spec, database) = (&claim.spec, &outcome.database);
     let provider_fields = [
         ("deletionPolicy", spec.deletion_policy.is_some()),
         ("maxStorageGB", spec.max_storage_gb.is_some()),
@@ -48,7 +48,9 @@ pub(super) fn ignored_fields(
         .into_iter()
         .filter_map(|(name, is_set)| is_set.then_some(name))
         .collect();
-    let mut sentences = Vec::new();
+    let asked = &inputs.wishes.timing.asked;
+    let published = outcome.published.stored.generation();
+    let mut sentences = Vec::from_iter(asked.refused_revocation(published));
     if !names.is_empty() {
         sentences.push(format!(
             "{}: only for instances that a provider makes; this claim lives on an existing server",

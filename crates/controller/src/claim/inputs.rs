@@ -134,6 +134,8 @@ impl Inputs {
             rotated_at: annotation(annotation::ROTATED_AT).and_then(|at| at.parse().ok()),
             handled_nonce: annotation(annotation::HANDLED_ROTATE),
             has_failed: memory.attempts > 0,
+            revoked: memory.revoked,
+            inspected: memory.inspected,
             checked_at: memory.checked_at,
             started_at: context.started_at,
             check_every: context.config.load().drift_check_period,
@@ -147,7 +149,7 @@ impl Inputs {
         Rest {
             until,
             generation: claim.metadata.generation,
-            nonce: self.wishes.timing.nonce.clone(),
+            asked: self.wishes.timing.asked.clone(),
             secret_version: scope
                 .secrets
                 .get(&secret)
@@ -204,6 +206,8 @@ pub(super) struct KnownFacts<'a> {
     rotated_at: Option<Timestamp>,
     handled_nonce: Option<String>,
     has_failed: bool,
+    revoked: Option<i64>,
+    inspected: Option<String>,
     checked_at: Option<Timestamp>,
     started_at: Timestamp,
     check_every: std::time::Duration,
@@ -222,6 +226,12 @@ impl KnownFacts<'_> {
                 .as_ref()
                 .and_then(|active| active.user_updated_at)
         });
+        let status = self.claim.status.as_ref();
+        let inspected = status.and_then(|status| status.inspection.as_deref());
+        let inspected = inspected.map(|it| it.nonce.as_str());
+        let conditions = status.map_or(&[][..], |status| &status.conditions);
+        let ignored = conditions::find(conditions, Type::FieldsIgnored);
+        let revocation = rotation.and_then(|rotation| rotation.revocation.as_ref());
         let wishes = &self.inputs.wishes;
         let waits_for_overlap = wishes.timing.overlap.is_some()
             && rotation.is_some_and(|rotation| rotation.previous_login.is_some());
@@ -236,6 +246,10 @@ impl KnownFacts<'_> {
                 .handled_nonce
                 .as_deref()
                 .or(rotation.and_then(|rotation| rotation.handled_nonce.as_deref())),
+            generation: rotation.map_or(0, |rotation| rotation.generation),
+            revoked: revocation.map(|it| it.generation).max(self.revoked),
+            ignored: ignored.map(|it| it.message.as_str()),
+            inspected: inspected.or(self.inspected.as_deref()),
             has_previous: waits_for_overlap || !wishes.former_roles.is_empty(),
             check_every: self.check_every,
             checked_at: self.checked_at,

@@ -38,6 +38,7 @@ pub(super) fn recorded(claim: &DatabaseClaim) -> Recorded {
         handled_nonce: rotation.handled_nonce,
         deferred_since: rotation.deferred_since,
         generation: rotation.generation,
+        revoked: rotation.revocation.map(|it| it.generation),
         database: info.database_name,
     }
 }

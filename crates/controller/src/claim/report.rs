@@ -25,7 +25,7 @@ use crate::{
     context::{Context, Scope},
     error::{Error, chain},
     objects,
-    rotation::{Happening, Published, record},
+    rotation::{Happening, Published, Retired, record},
 };
 
 /// What a pass left behind.
@@ -43,8 +43,7 @@ pub(super) struct Outcome {
     pub auth_databases: Vec<String>,
     /// MongoDB: what the server is known to lack.
     pub unsupported: Vec<String>,
-    /// Logins that this pass made unusable.
-    pub retired: Vec<String>,
+    pub retired: Retired,
     /// When the rotation timer fires; `None` while it is paused.
     pub due: Option<Timestamp>,
     pub next: Option<Timestamp>,
@@ -336,7 +335,7 @@ fn set_conditions(
     if let Some(contents) = &outcome.contents {
         say(Type::Degraded, degraded(contents));
     }
-    let ignored = ignored_fields(claim, inputs, &outcome.database);
+    let ignored = ignored_fields(claim, inputs, outcome);
     say(
         Type::FieldsIgnored,
         ignored.map(|text| (reason::NO_EFFECT, text)),

@@ -172,7 +172,12 @@ fn copied(role_claim: &DbRoleClaim, copy: &Copied, now: Timestamp) -> DbRoleClai
     status.rotation = None;
     status.database = None;
     status.schemas_status = None;
-    for type_ in [Type::Rotating, Type::Paused, Type::Degraded] {
+    for type_ in [
+        Type::Rotating,
+        Type::Paused,
+        Type::Degraded,
+        Type::FieldsIgnored,
+    ] {
         conditions::clear(&mut status.conditions, type_);
     }
     status
@@ -216,6 +221,12 @@ fn served(role_claim: &DbRoleClaim, outcome: &Outcome, now: Timestamp) -> DbRole
     say(
         Type::Rotating,
         outcome.published.deferred.as_ref().map(record::deferred),
+    );
+    let asked = &outcome.wishes.timing.asked;
+    let refused = asked.refused_revocation(outcome.published.stored.generation());
+    say(
+        Type::FieldsIgnored,
+        refused.map(|text| (reason::NO_EFFECT, text)),
     );
     let is_paused = outcome.wishes.timing.is_paused;
     say(Type::Paused, is_paused.then(record::paused));

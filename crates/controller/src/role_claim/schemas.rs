@@ -31,7 +31,7 @@ use crate::{
     engines::{Locked, Session},
     error::Error,
     objects, publish,
-    rotation::{Happening, Pass, Published, Seen, Target, former_secret, record::Times},
+    rotation::{Happening, Pass, Published, Retired, Seen, Target, former_secret, record::Times},
 };
 
 /// A pass that takes longer is given up, and its session and locks with it.
@@ -47,7 +47,7 @@ pub(super) struct Outcome {
     pub grants: Vec<SchemaGrant>,
     /// What was found of the rights in the database; `None` where nobody looked.
     pub rights: Option<postgres::Shared>,
-    pub retired: Vec<String>,
+    pub retired: Retired,
     pub times: Times,
     pub happenings: Vec<Happening>,
 }
@@ -233,6 +233,8 @@ pub(super) async fn serve(
 fn agenda(role_claim: &DbRoleClaim, context: &Context, wishes: &Wishes, place: &Place) -> Agenda {
     let status = role_claim.status.clone().unwrap_or_default();
     let rotation = status.rotation.unwrap_or_default();
+    let revoked = rotation.revocation.as_ref().map(|it| it.generation);
+    let inspected = status.inspection.as_ref().map(|it| it.nonce.as_str());
     let uid = &wishes.claim.uid;
     let memory = context.memory.get(uid);
     let ready = conditions::find(&status.conditions, Type::Ready);
@@ -244,6 +246,7 @@ fn agenda(role_claim: &DbRoleClaim, context: &Context, wishes: &Wishes, place: &
     });
     let source = &role_claim.spec.source_database_claim;
     let source = format!("{}/{}", source.namespace, source.name);
+    let ignored = conditions::find(&status.conditions, Type::FieldsIgnored);
     let is_waiting = conditions::is_true(&status.conditions, Type::Rotating);
     let name = ObjectRef::new(&wishes.secret.name).within(&wishes.claim.namespace);
     let mut secrets = context.copies.get().into_iter().flatten();
@@ -270,6 +273,10 @@ fn agenda(role_claim: &DbRoleClaim, context: &Context, wishes: &Wishes, place: &
             .and_then(|at| at.parse().ok())
             .or(rotation.last_rotation_at),
         handled_nonce: handled.as_deref().or(rotation.handled_nonce.as_deref()),
+        generation: rotation.generation,
+        revoked: revoked.max(memory.revoked),
+        ignored: ignored.map(|it| it.message.as_str()),
+        inspected: inspected.or(memory.inspected.as_deref()),
         has_previous: wishes.timing.overlap.is_some() && rotation.previous_login.is_some(),
         check_every: context.config.load().drift_check_period,
         checked_at: memory.checked_at,
@@ -283,7 +290,7 @@ struct Worked {
     published: Published,
     grants: Vec<SchemaGrant>,
     rights: Option<postgres::Shared>,
-    retired: Vec<String>,
+    retired: Retired,
     times: Times,
 }
 
@@ -317,16 +324,16 @@ impl Pass<'_, Tenant<'_>> {
             }
             _ => None,
         };
-        let published = self
+        let mut published = self
             .credential(session, &observed, found, credential)
             .await?;
-        let retired = self.retire(session, &observed, &published).await?;
+        let retired = self.retire(session, &observed, &mut published).await?;
         let times = Times::of(self.wishes, &published, &retired, self.context.now());
         Ok(Worked {
             published,
             grants,
             rights,
-            retired: retired.logins,
+            retired,
             times,
         })
     }

@@ -1,12 +1,16 @@
 //! A role claim with logins of its own, as the machine that keeps its credential knows it.
 
-use api::role_claim::DbRoleClaim;
+use api::{
+    claim::Inspection,
+    role_claim::{DbRoleClaim, DbRoleClaimStatus},
+};
 use engine::{observed::Recorded, wishes::ClaimId};
 use kube::runtime::reflector::ObjectRef;
 
 use crate::{
     context::Context,
     error::Error,
+    objects,
     rotation::{Happening, Subject, alive, former_secret},
 };
 
@@ -43,6 +47,22 @@ impl Subject for Tenant<'_> {
     /// Nothing repeats a role claim's Secret.
     async fn follow(&self) {}
 
+    fn inspected(&self) -> Option<&str> {
+        let inspection = self.role_claim.status.as_ref()?.inspection.as_ref()?;
+        Some(&inspection.nonce)
+    }
+
+    async fn answer(&self, inspection: Inspection) -> Result<(), Error> {
+        let before = self.role_claim.status.clone().unwrap_or_default();
+        let status = DbRoleClaimStatus {
+            inspection: Some(Box::new(inspection)),
+            ..before.clone()
+        };
+        let client = &self.context.client;
+        let written = objects::patch_status(client, self.role_claim, &before, &status);
+        written.await.map(drop)
+    }
+
     fn recorded_secret(&self) -> Option<&str> {
         let binding = self.role_claim.status.as_ref()?.binding.as_ref()?;
         Some(&binding.name)
@@ -62,6 +82,7 @@ pub(super) fn recorded(role_claim: &DbRoleClaim) -> Recorded {
         handled_nonce: rotation.handled_nonce,
         deferred_since: rotation.deferred_since,
         generation: rotation.generation,
+        revoked: rotation.revocation.map(|it| it.generation),
         database: status.database.clone().map(|database| database.name),
     }
 }

@@ -46,6 +46,11 @@ pub(crate) enum Happening {
     Retired {
         logins: Vec<String>,
     },
+    Revoked {
+        generation: i64,
+        login: Option<String>,
+        sessions: Vec<Session>,
+    },
     OwnerRenamed {
         from: String,
         to: String,
@@ -67,6 +72,7 @@ impl Happening {
             | Self::SecretRepaired
             | Self::Deferred { .. }
             | Self::SessionsEnded { .. }
+            | Self::Revoked { .. }
             | Self::NotConfirmed { .. } => true,
             Self::Rotated { cause, .. } => {
                 matches!(cause, Cause::SecretDeleted | Cause::SecretEdited)
@@ -101,6 +107,7 @@ impl Happening {
             Self::Deferred { .. } => "RotationDeferred",
             Self::SessionsEnded { .. } => "SessionsEnded",
             Self::Retired { .. } => "LoginRetired",
+            Self::Revoked { .. } => "Revoked",
             Self::OwnerRenamed { .. } => "OwnerRenamed",
             Self::NotConfirmed { .. } => "NotConfirmed",
         }
@@ -161,6 +168,11 @@ impl Happening {
                     logins.join(", ")
                 )
             }
+            Self::Revoked {
+                generation,
+                login,
+                sessions,
+            } => revoked(*generation, login.as_deref(), sessions),
             Self::OwnerRenamed { from, to } => {
                 format!(
                     "owner role {from} is now {to}; logins of the old name work for one overlap more"
@@ -171,6 +183,18 @@ impl Happening {
             ),
         }
     }
+}
+
+fn revoked(generation: i64, login: Option<&str>, sessions: &[Session]) -> String {
+    let Some(login) = login else {
+        return format!("credential {generation} is revoked: another had taken its place already");
+    };
+    let ended = match sessions.len() {
+        0 => "nobody was logged in with it".to_owned(),
+        1 => format!("1 session was ended, from {}", addresses(sessions)),
+        count => format!("{count} sessions were ended, from {}", addresses(sessions)),
+    };
+    format!("credential {generation} is revoked: login {login} is shut; {ended}")
 }
 
 /// The distinct addresses of sessions, for people.

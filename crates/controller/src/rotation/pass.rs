@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Instant};
 
+use api::claim::Revocation;
 use engine::{
     catalog::{Catalog, Session},
     decide,
@@ -59,6 +60,15 @@ impl Published {
             deferred: None,
         }
     }
+
+    /// What was observed, with what is published now in the place of what was published then.
+    pub(super) fn after(&self, observed: &Observed) -> Observed {
+        Observed {
+            secret: Some(self.stored.clone()),
+            login: Some(self.login.clone()),
+            ..observed.clone()
+        }
+    }
 }
 
 /// What a pass starts from, seen under the lock.
@@ -69,6 +79,7 @@ pub(crate) struct Seen {
 }
 
 /// What became of earlier logins.
+#[derive(Default)]
 pub(crate) struct Retired {
     /// Those that this pass made unusable.
     pub logins: Vec<String>,
@@ -76,6 +87,8 @@ pub(crate) struct Retired {
     pub next: Option<Timestamp>,
     /// Whether live sessions hold a login past its overlap.
     pub is_waiting: bool,
+    /// The revocation that this pass completed.
+    pub revocation: Option<Revocation>,
 }
 
 impl<'a, S: Subject> Pass<'a, S> {
@@ -96,7 +109,8 @@ impl<'a, S: Subject> Pass<'a, S> {
     }
 
     /// Reads Secret and server. What was edited since it was recorded is believed only after it
-    /// logged in; `checks` asks for that proof in any case.
+    /// logged in; `checks` asks for that proof in any case. A question is answered here, which ends
+    /// the pass.
     pub(crate) async fn observe(
         &mut self,
         session: &mut Locked,
@@ -104,6 +118,11 @@ impl<'a, S: Subject> Pass<'a, S> {
         checks: bool,
     ) -> Result<Seen, Error> {
         let wishes = self.wishes;
+        let memory = self.context.memory.get(&wishes.claim.uid);
+        let recorded = Recorded {
+            revoked: recorded.revoked.max(memory.revoked),
+            ..recorded
+        };
         let (client, namespace) = (&self.context.client, &wishes.claim.namespace);
         let found = publish::read(client, namespace, &wishes.secret.name).await?;
         check_owner(wishes, found.as_ref().map(|found| &found.stored))?;
@@ -140,6 +159,7 @@ impl<'a, S: Subject> Pass<'a, S> {
             recorded,
         };
         observe::check_take_over(wishes, self.target.database, &observed)?;
+        Box::pin(self.inspect(&observed)).await?;
         Ok(Seen {
             observed,
             found,
@@ -208,32 +228,30 @@ impl<'a, S: Subject> Pass<'a, S> {
         &mut self,
         session: &mut Locked,
         observed: &Observed,
-        published: &Published,
+        published: &mut Published,
     ) -> Result<Retired, Error> {
-        let after = Observed {
-            secret: Some(published.stored.clone()),
-            login: Some(published.login.clone()),
-            ..observed.clone()
-        };
+        let revocation = Box::pin(self.revoke(session, observed, published)).await?;
+        let revoked = revocation.as_ref().and_then(|it| it.login.clone());
+        let mut logins: Vec<_> = revoked.into_iter().collect();
+        let after = published.after(observed);
         let retirement = decide::retirement(self.wishes, &after, self.context.now());
-        let mut logins = Vec::new();
         if !retirement.steps.is_empty() {
-            logins = retirement.steps.iter().filter_map(retired_login).collect();
-            let ends: Vec<_> = logins.iter().map(String::as_str).collect();
+            let over: Vec<_> = retirement.steps.iter().filter_map(retired_login).collect();
+            let ends: Vec<_> = over.iter().map(String::as_str).collect();
             let happenings = self.subject.let_go(&ends).await?;
             self.happenings.extend(happenings);
             let catalog = &observed.catalog;
             self.empty_hands(&retirement.steps, catalog).await?;
             self.change(session, &retirement.steps, catalog).await?;
             self.context.hook.reached(Step::Retire);
-            self.happenings.push(Happening::Retired {
-                logins: logins.clone(),
-            });
+            logins.extend(over.iter().cloned());
+            self.happenings.push(Happening::Retired { logins: over });
         }
         Ok(Retired {
             logins,
             next: retirement.next,
             is_waiting: retirement.is_waiting,
+            revocation,
         })
     }
 

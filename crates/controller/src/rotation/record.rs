@@ -7,7 +7,7 @@ use api::{claim::RotationStatus, conditions::reason};
 use engine::{schedule, wishes::Wishes};
 use jiff::Timestamp;
 
-use super::{Deferred, Published, addresses, pass::Retired};
+use super::{Deferred, Published, Retired, addresses};
 
 /// How often the sessions that hold a login past its overlap are counted.
 const LONG_SESSIONS: Duration = Duration::from_secs(30);
@@ -43,17 +43,16 @@ impl Times {
     }
 }
 
-/// `status.rotation`, from what it was and what is published now. `retired` are the logins that
-/// this pass made unusable.
+/// `status.rotation`, from what it was and what is published now.
 pub(crate) fn rotation(
     before: Option<&RotationStatus>,
     published: &Published,
-    retired: &[String],
+    retired: &Retired,
     due: Option<Timestamp>,
 ) -> RotationStatus {
     let before = before.cloned().unwrap_or_default();
     let previous = published.stored.previous_login().map(str::to_owned);
-    let is_retired = |login: &String| retired.contains(login);
+    let is_retired = |login: &String| retired.logins.contains(login);
     let was_retired = before.previous_login.is_none()
         && before.current_login.as_deref() == Some(published.login.as_str());
     RotationStatus {
@@ -68,6 +67,7 @@ pub(crate) fn rotation(
             .handled_nonce()
             .map(str::to_owned)
             .or(before.handled_nonce),
+        revocation: retired.revocation.clone().or(before.revocation),
         secret_resource_version: Some(published.stored.resource_version.clone()),
     }
 }

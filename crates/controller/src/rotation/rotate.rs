@@ -114,7 +114,7 @@ fn publication<S: Subject>(
 ) -> Publication {
     let known = found.map_or(0, |found| found.stored.generation());
     let published = observed.login.as_ref().map(ToString::to_string);
-    let asked = pass.wishes.timing.nonce.clone();
+    let asked = pass.wishes.timing.asked.rotate.clone();
     Publication {
         generation: known.max(observed.recorded.generation).saturating_add(1),
         rotated_at: whole_seconds(pass.context.now()),

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use api::claim::Inspection;
+
 use super::Happening;
 use crate::error::Error;
 
@@ -18,6 +20,12 @@ pub(crate) trait Subject: Sync {
 
     /// Brings what repeats the Secret to what it holds now.
     fn follow(&self) -> impl Future<Output = ()> + Send;
+
+    /// The question that was answered last.
+    fn inspected(&self) -> Option<&str>;
+
+    /// Records the answer to a question.
+    fn answer(&self, inspection: Inspection) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// The name of the Secret, as it was last recorded.
     fn recorded_secret(&self) -> Option<&str>;

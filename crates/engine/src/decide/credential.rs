@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::revocation::is_published_revoked;
 use crate::{
     catalog::Session,
     names::Login,
@@ -42,7 +43,9 @@ pub enum CredentialStep {
 
 /// Decides on the credential. Due times come from what was recorded, so a restart decides the same.
 pub fn credential(wishes: &Wishes, observed: &Observed, now: Timestamp) -> CredentialStep {
-    if let Some(login) = lost_by_server(wishes, observed) {
+    if !is_published_revoked(wishes, observed)
+        && let Some(login) = lost_by_server(wishes, observed)
+    {
         return CredentialStep::Restore { login };
     }
     let Some(cause) = cause(wishes, observed, now) else {
@@ -128,6 +131,9 @@ fn cause(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Option<Cause> 
     let Some(login) = &observed.login else {
         return Some(Cause::SecretEdited);
     };
+    if is_published_revoked(wishes, observed) {
+        return Some(Cause::Revoked);
+    }
     if !wishes.logins().contains(login.as_str()) {
         let is_former = wishes
             .former_logins()
@@ -141,7 +147,7 @@ fn cause(wishes: &Wishes, observed: &Observed, now: Timestamp) -> Option<Cause> 
     if observed.published == Proof::Refused {
         return Some(Cause::SecretEdited);
     }
-    if let Some(nonce) = &wishes.timing.nonce
+    if let Some(nonce) = &wishes.timing.asked.rotate
         && observed.handled_nonce() != Some(nonce.as_str())
     {
         return Some(Cause::Requested);

@@ -198,6 +198,7 @@ fn live_sessions_defer_a_rotation_until_the_bound() {
         login,
         pid: 7,
         client: Some("10.0.0.9".to_owned()),
+        since: None,
     });
     let mut wishes = wishes(Mode::Adopt);
     assert!(matches!(
@@ -304,6 +305,7 @@ fn a_shorter_overlap_retires_the_previous_login_when_it_is_over_and_unused() {
         login,
         pid: 7,
         client: None,
+        since: None,
     });
     assert!(retirement(&wishes, &seen, at(1_000_600)).is_waiting);
 }
@@ -460,6 +462,7 @@ fn a_lost_password_is_restored_while_a_rotation_waits() {
         login,
         pid: 7,
         client: None,
+        since: None,
     });
     seen.published = Proof::Refused;
     let step = credential(&wishes(Mode::Adopt), &seen, at(1_000_000 + 2 * 3600));

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use api::{claim::DatabaseClaimStatus, names::annotation, role_claim::DbRoleClaim};
+use api::{claim::DatabaseClaimStatus, role_claim::DbRoleClaim};
 
-use super::{Access, ClaimId, Error, Mode, RoleWish, SecretShape, Wishes};
+use super::{Access, ClaimId, Error, Mode, RoleWish, SecretShape, Timing, Wishes};
 use crate::{
     address::Engine,
+    asked::Asked,
     names::{DatabaseName, LoginPair, RoleName, SchemaName, SchemaRole},
     share::{Level, Share},
 };
@@ -38,10 +39,10 @@ impl Wishes {
         } else {
             access(&source.access, &levels)?
         };
-        let annotations = role_claim.metadata.annotations.as_ref();
-        let nonce = annotations.and_then(|all| all.get(annotation::ROTATE));
-        let mut timing = source.timing.clone();
-        timing.nonce = nonce.filter(|nonce| !nonce.is_empty()).cloned();
+        let timing = Timing {
+            asked: Asked::of(role_claim.metadata.annotations.as_ref()),
+            ..source.timing.clone()
+        };
         Ok(Self {
             mode: Mode::Share,
             role,

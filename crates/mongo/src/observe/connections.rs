@@ -71,6 +71,7 @@ fn connections(answer: &Document, logins: &[Login]) -> Vec<catalog::Session> {
             login: login.clone(),
             pid: number(connection.get("_id")?)?,
             client: client.map(|text| host(text).to_owned()),
+            since: None,
         })
     };
     all.filter_map(read).collect()

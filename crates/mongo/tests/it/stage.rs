@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use engine::{
     address::{Address, Endpoint, Engine, Scheme, SslMode},
+    asked::Asked,
     catalog::{Catalog, Question},
     decide,
     dsn::{Credential, Dsn},
@@ -223,7 +224,7 @@ impl Claim {
             overlap: None,
             max_overlap: None,
             is_paused: false,
-            nonce: None,
+            asked: Asked::default(),
         };
         Self {
             wishes: Wishes {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     address::Engine,
+    asked::Asked,
     catalog::{Admin, Catalog, Database, Role},
     names::{DatabaseName, RoleName},
     observed::{Observed, Proof, Recorded},
@@ -59,7 +60,7 @@ pub(crate) fn wishes(mode: Mode) -> Wishes {
             overlap: None,
             max_overlap: None,
             is_paused: false,
-            nonce: None,
+            asked: Asked::default(),
         },
         extensions: Vec::new(),
         are_extensions_explicit: false,
