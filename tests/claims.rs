@@ -10,7 +10,7 @@ mod rename;
 mod revoke;
 mod rotation;
 mod secret;
-mod server;
+pub(crate) mod server;
 pub(crate) mod source;
 mod take_over;
 mod tls;

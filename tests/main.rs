@@ -1,5 +1,6 @@
 //! End-to-end stories on a real control plane and real databases, one folder a story.
 
+mod admins;
 mod bad_input;
 mod canary;
 mod chart;

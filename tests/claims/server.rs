@@ -9,7 +9,7 @@ use testkit::{TestEnv, env, wait::wait_for};
 use crate::support::{Stage, ask, log_in, own};
 
 /// A claim on a new database of its own, which goes with the test.
-pub(super) fn fresh(env: &TestEnv, server: &str) -> (String, String, Value) {
+pub(crate) fn fresh(env: &TestEnv, server: &str) -> (String, String, Value) {
     let (role, database) = (own("clerk"), own("orders"));
     env.adopt_database(&database);
     for name in [format!("{role}_a"), format!("{role}_b"), role.clone()] {

@@ -20,6 +20,10 @@ pub enum Type {
     FieldsIgnored,
     /// The claim works, in a way that lets others see what they should not.
     Insecure,
+    /// Of a server: its admin's credential is replaced by a timer.
+    AdminRotation,
+    /// Of a server: somebody else changes its admin's credential too.
+    Contested,
 }
 
 /// Reasons that are not those of an error class.
@@ -37,6 +41,9 @@ pub mod reason {
     pub const NO_EFFECT: &str = "NoEffect";
     pub const SOURCE_ADOPTED: &str = "SourceAdopted";
     pub const NO_CONSENT: &str = "NoConsent";
+    pub const SECRET_CHANGED: &str = "SecretChanged";
+    pub const PASSWORD_CHANGED: &str = "PasswordChanged";
+    pub const OTHER_CONTROLLER: &str = "OtherController";
 }
 
 /// Messages that scripts match: the original's words.

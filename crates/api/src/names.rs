@@ -24,6 +24,8 @@ pub mod label {
     pub const CLAIM_MANAGER: &str = "db-controller";
     /// Value of [`MANAGED_BY`] on the Secret of a role claim.
     pub const ROLE_CLAIM_MANAGER: &str = "dbrole-controller";
+    /// Value of [`MANAGED_BY`] on the Secret with the credential of a server's admin.
+    pub const SERVER_MANAGER: &str = "db-server-controller";
 }
 
 pub mod annotation {
@@ -185,6 +187,11 @@ pub fn lease(class: &str) -> String {
     } else {
         format!("{class}.{LEASE}")
     }
+}
+
+/// The Secret with the admin's credential of a DatabaseServer, once it is rotated.
+pub fn admin_secret(server: &str) -> String {
+    format!("db-controller-admin-{server}")
 }
 
 /// The class that a `class` field means: unset and empty are the default class.

@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::{
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::claim::RotationStatus;
+
 /// A database server, its admin, and the namespaces that may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
@@ -78,6 +80,21 @@ pub struct DatabaseServerSpec {
     /// Powers that claims of this server may ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<ServerPolicy>,
+    /// Replaces the admin's credential by a timer. Unset leaves it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_rotation: Option<AdminRotation>,
+}
+
+/// How the admin's credential is replaced: by two logins that take turns and act as the admin.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AdminRotation {
+    /// Time between two replacements, as in a claim's `rotation`. Unset means 720h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<IntOrString>,
+    /// Stops the timer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
 }
 
 /// What only a MongoDB server has.
@@ -189,6 +206,29 @@ pub struct DatabaseServerStatus {
     /// Claims that have a database here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub databases: Option<i64>,
+    /// Where the admin's credential stands, once it is rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_secret: Option<RotatedAdmin>,
+    /// The life of the admin's credential, once it is rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationStatus>,
+    /// The login of `adminSecretRef`, once nobody can log in with it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_login_shut: Option<String>,
+}
+
+/// The Secret with an admin's credential that is rotated.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RotatedAdmin {
+    #[serde(default)]
+    pub namespace: String,
+    #[serde(default)]
+    pub name: String,
+    /// Name of the Secret in `adminSecretRef` with whose login it began: a server that names
+    /// another one has another admin.
+    #[serde(default)]
+    pub began_with: String,
 }
 
 fn default_engine() -> String {

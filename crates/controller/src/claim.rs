@@ -23,7 +23,7 @@ use tracing::Instrument;
 
 use self::report::Outcome;
 pub(crate) use self::{
-    admin::{dsn as admin_dsn, server_dsn},
+    admin::{dsn as admin_dsn, dsn_of, initial_dsn, rotated_dsn},
     inputs::Inputs,
 };
 use crate::{
@@ -136,6 +136,11 @@ async fn work(
     // or logins must not look like a dead server.
     let session = Box::pin(context.engines.acquire(&admin)).await;
     permit.learn(&session);
+    if let Err(Error::Server(err)) = &session
+        && err.is_refused_login()
+    {
+        inputs.doubt(context);
+    }
     let pass = Box::pin(apply::apply(claim, scope, inputs, &admin, session?, checks));
     let outcome = tokio::time::timeout(LONGEST_PASS, pass).await;
     let outcome = outcome.unwrap_or(Err(Error::TooLong {

@@ -22,6 +22,7 @@ use crate::{
     limits::Limits,
     metrics::Metrics,
     quota::{Reservations, Tenant},
+    server::Keyring,
     watch::Cache,
 };
 
@@ -59,6 +60,7 @@ pub struct Context {
     pub passwords: Box<dyn PasswordSource>,
     pub hook: Box<dyn Hook>,
     pub memory: Memories,
+    pub keyring: Keyring,
     /// The claims of every watched scope; empty until this replica leads.
     pub claims: OnceLock<Vec<Cache<DatabaseClaim>>>,
     /// The role claims of every watched scope; empty until this replica leads.
@@ -148,6 +150,7 @@ impl Context {
             .chain(role_claims.filter_map(|role_claim| role_claim.uid()))
             .collect();
         self.memory.prune(&alive);
+        self.keyring.prune(|uid| alive.contains(uid));
         self.reservations.prune(|tenant| self.lives(tenant));
         self.limits.prune(Instant::now());
     }

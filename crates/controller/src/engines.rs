@@ -210,6 +210,15 @@ impl Locked {
         Ok(())
     }
 
+    /// Finds out whether the admin's own logins were made for it by a superuser, and sets passwords
+    /// as that asks for.
+    pub async fn use_lent_logins(&mut self) -> Result<bool, Error> {
+        match self {
+            Self::Postgres(session) => Ok(session.use_lent_logins().await?),
+            Self::Mongo(_) => Ok(false),
+        }
+    }
+
     /// Gives a login its password and its mark, unless its comment is no longer the one `seen`.
     pub async fn set_password(
         &mut self,

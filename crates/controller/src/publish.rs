@@ -1,12 +1,16 @@
 //! The published Secret: read whole, written whole, and only on the version that was read.
 //! The one place of this crate where a password is turned into bytes.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use api::{
     claim::DatabaseClaim,
     names::{annotation, label},
     role_claim::DbRoleClaim,
+    server::DatabaseServer,
 };
 use engine::{
     secret::{Owner, Stored},
@@ -46,6 +50,15 @@ pub struct Found {
 impl Found {
     pub fn name(&self) -> String {
         self.object.metadata.name.clone().unwrap_or_default()
+    }
+
+    /// Who else wrote it, by the names that they gave themselves.
+    pub fn other_writers(&self) -> BTreeSet<String> {
+        let entries = self.object.metadata.managed_fields.iter().flatten();
+        let names = entries.filter_map(|entry| entry.manager.clone());
+        names
+            .filter(|name| name != api::names::FIELD_MANAGER)
+            .collect()
     }
 
     /// Whether this very claim published it, and not an earlier or a later one of its name.
@@ -294,6 +307,7 @@ fn kind_of(kind: ClaimKind) -> (Cow<'static, str>, Cow<'static, str>) {
     match kind {
         ClaimKind::Claim => (DatabaseClaim::api_version(&()), DatabaseClaim::kind(&())),
         ClaimKind::RoleClaim => (DbRoleClaim::api_version(&()), DbRoleClaim::kind(&())),
+        ClaimKind::Server => (DatabaseServer::api_version(&()), DatabaseServer::kind(&())),
     }
 }
 

@@ -41,7 +41,7 @@ use crate::{
     queue::reconcile_all,
     quota::Reservations,
     serve::{self, Gate, Health},
-    server::{self, ServerScope},
+    server::{self, Keyring, ServerScope},
     tasks::{self, Tasks},
     watch::{self, Cache, Touched},
 };
@@ -206,6 +206,7 @@ fn context(
         passwords: Box::new(Generator),
         hook,
         memory: Memories::default(),
+        keyring: Keyring::default(),
         claims: OnceLock::new(),
         role_claims: OnceLock::new(),
         copies: OnceLock::new(),

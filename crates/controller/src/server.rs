@@ -1,4 +1,10 @@
-//! The reconciler of DatabaseServers: does the admin get in, what version, what may it do.
+//! The reconciler of DatabaseServers: does the admin get in, what version, what may it do. Where it
+//! is wished, the admin's credential is kept and rotated.
+
+mod access;
+mod admin;
+mod keeper;
+mod report;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -10,8 +16,11 @@ use engine::{
     ErrorClass,
     address::Engine,
     catalog::{Catalog, Question},
+    dsn::Dsn,
     names::DatabaseName,
-    place, schedule,
+    place,
+    rotation::Step,
+    schedule,
 };
 use jiff::Timestamp;
 use kube::{
@@ -20,15 +29,21 @@ use kube::{
     runtime::controller::Action,
 };
 
+pub use self::access::Keyring;
+use self::admin::Kept;
 use crate::{
-    claim::server_dsn,
     context::Context,
+    engines::Session,
     error::{Error, chain},
     watch::Cache,
 };
 
 /// How often a server that is well is looked at.
 const LOOK: Duration = Duration::from_mins(10);
+
+/// How often one is looked at whose status may have more to say.
+const LATER: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_secs(15);
 
 /// What the server reconciler shares beside the context: the claims that are counted.
 pub struct ServerScope {
@@ -54,7 +69,9 @@ pub async fn reconcile(
         .checked_at
         .unwrap_or(context.started_at);
     let next = schedule::next_check(since, LOOK, &uid);
-    if is_settled(&server) && next > now {
+    let is_doubted = context.memory.get(&uid).attempts > 0;
+    let is_idle = is_settled(&server) && !is_doubted && !admin::is_due(&server, now);
+    if is_idle && next > now {
         let status = server.status.clone().unwrap_or_default();
         let counted = DatabaseServerStatus {
             databases: count(&server, &scope),
@@ -73,9 +90,14 @@ pub async fn reconcile(
     let was_ready = is_ready(server.status.as_ref());
     let mut status = status(&server, &seen, now);
     status.databases = count(&server, &scope);
-    let _ = write(context, &server, &status).await;
+    let kept = seen.as_ref().ok().map(|seen| seen.kept.as_ref());
+    report::say(&mut status, &server, kept.flatten(), now);
+    if write(context, &server, &status).await.is_ok() && kept.is_some() {
+        context.hook.reached(Step::Record);
+    }
     match seen {
-        Ok(_) => {
+        Ok(seen) => {
+            report::tell(context, &server, seen.kept.as_ref()).await;
             context.memory.update(&uid, |memory| {
                 memory.attempts = 0;
                 memory.checked_at = Some(now);
@@ -86,7 +108,10 @@ pub async fn reconcile(
                     .normal(&*server, "Ready", "the admin logs in")
                     .await;
             }
-            Ok(Action::requeue(Duration::from_mins(1)))
+            // Sessions that we left idle are closed within half a minute.
+            let is_waiting = admin::waits_to_shut(&server) || has_published(&seen);
+            let wait = if is_waiting { SOON } else { LATER };
+            Ok(Action::requeue(wait))
         }
         Err(err) => {
             let attempts = context
@@ -105,7 +130,20 @@ pub async fn reconcile(
     }
 }
 
-async fn look(context: &Context, server: &DatabaseServer) -> Result<Catalog, Error> {
+/// Whether this look published another credential of the admin.
+fn has_published(seen: &Seen) -> bool {
+    let kept = seen.kept.as_ref();
+    kept.is_some_and(|kept| kept.as_ref().is_ok_and(|kept| !kept.happenings.is_empty()))
+}
+
+/// What a look at a server found.
+struct Seen {
+    catalog: Catalog,
+    /// What became of the admin's credential, where it is rotated.
+    kept: Option<Result<Kept, Error>>,
+}
+
+async fn look(context: &Context, server: &DatabaseServer) -> Result<Seen, Error> {
     let config = context.config.load();
     let known = place::Known {
         config: &config,
@@ -116,22 +154,29 @@ async fn look(context: &Context, server: &DatabaseServer) -> Result<Catalog, Err
     if Engine::of_type(&server.spec.engine).is_none() {
         return Err(place::Error::Engine(server.spec.engine.clone()).into());
     }
-    let server = place::of_object(server, &known)?;
-    let admin = server_dsn(context, &server).await?;
-    let connections = server
+    let place = place::of_object(server, &known)?;
+    let connections = place
         .max_connections
         .unwrap_or(config.max_connections_per_server);
-    let permit = context
-        .limits
-        .enter(&admin.address.to_string(), connections)
-        .await?;
-    let seen = ask(context, &admin).await;
+    let address = place.address.to_string();
+    let permit = context.limits.enter(&address, connections).await?;
+    let seen = ask(context, server, &place).await;
     permit.learn(&seen);
-    seen
+    let (admin, session, catalog) = seen?;
+    let kept = match server.spec.admin_rotation {
+        Some(_) => Some(admin::keep(context, server, &place, (&admin, session), &catalog).await),
+        None => None,
+    };
+    Ok(Seen { catalog, kept })
 }
 
-async fn ask(context: &Context, admin: &engine::dsn::Dsn) -> Result<Catalog, Error> {
-    let mut session = context.engines.acquire(admin).await?;
+async fn ask(
+    context: &Context,
+    server: &DatabaseServer,
+    place: &place::Server,
+) -> Result<(Dsn, Session, Catalog), Error> {
+    let uid = server.uid().unwrap_or_default();
+    let (admin, mut session) = access::enter(context, place, &uid).await?;
     let database: DatabaseName = admin.database.clone();
     let question = Question {
         roles: Vec::new(),
@@ -140,7 +185,8 @@ async fn ask(context: &Context, admin: &engine::dsn::Dsn) -> Result<Catalog, Err
         others: Vec::new(),
         copies: Vec::new(),
     };
-    session.observe(&question).await
+    let catalog = session.observe(&question).await?;
+    Ok((admin, session, catalog))
 }
 
 fn is_ready(status: Option<&DatabaseServerStatus>) -> bool {
@@ -158,7 +204,7 @@ fn is_settled(server: &DatabaseServer) -> bool {
     is_judged(server) && is_ready(server.status.as_ref())
 }
 
-fn lacks_consent(seen: &Result<Catalog, Error>) -> bool {
+fn lacks_consent(seen: &Result<Seen, Error>) -> bool {
     matches!(seen, Err(Error::Place(place::Error::AdminSecret { .. })))
 }
 
@@ -182,7 +228,7 @@ fn count(server: &DatabaseServer, scope: &ServerScope) -> Option<i64> {
 
 fn status(
     server: &DatabaseServer,
-    seen: &Result<Catalog, Error>,
+    seen: &Result<Seen, Error>,
     now: Timestamp,
 ) -> DatabaseServerStatus {
     let mut status = server.status.clone().unwrap_or_default();
@@ -190,7 +236,7 @@ fn status(
     let engine = Engine::of_type(&server.spec.engine).unwrap_or(Engine::Postgres);
     let all = &mut status.conditions;
     match seen {
-        Ok(catalog) => {
+        Ok(Seen { catalog, .. }) => {
             let missing = missing_rights(engine, catalog);
             let is_able = missing.is_empty();
             let (reason, message) = if is_able {

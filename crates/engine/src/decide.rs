@@ -3,6 +3,7 @@
 //!
 //! Applying a plan and observing again gives an empty plan.
 
+mod administer;
 mod contents;
 mod credential;
 mod farewell;
@@ -17,6 +18,7 @@ mod structure;
 pub(crate) mod tests;
 
 pub use self::{
+    administer::lent_logins,
     contents::{ContentsPlan, contents},
     credential::{CredentialStep, credential},
     farewell::farewell,

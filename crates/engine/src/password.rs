@@ -1,9 +1,12 @@
 //! Passwords: what a policy promises, kept. Built on the `passwords` crate, whose generator draws
 //! from the operating system's seeded CSPRNG; here only the alphabet and the classes are decided.
 
+use api::config::{Complexity, Config};
 use passwords::PasswordGenerator;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
+
+use crate::address::Engine;
 
 /// The symbols of the original controller: none needs an escape in a keyword DSN or a shell word.
 pub const SYMBOLS: &str = "~#%^&*()_+-={}|[]:<>?,.";
@@ -21,6 +24,19 @@ pub enum Policy {
     Plain,
     /// 32 letters and digits, about 190 bits: no encoder of URIs or of MongoDB's shells matters.
     Alphanumeric,
+}
+
+impl Policy {
+    /// What the configuration asks for on an engine.
+    pub fn of(engine: Engine, config: &Config) -> Self {
+        match config.password.complexity {
+            _ if engine == Engine::Mongo => Self::Alphanumeric,
+            Complexity::Enabled => Self::Complex {
+                length: config.password.min_length.into(),
+            },
+            Complexity::Disabled => Self::Plain,
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

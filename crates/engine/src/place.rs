@@ -42,6 +42,8 @@ pub struct Server {
     /// The database that the admin connects to.
     pub database: DatabaseName,
     pub admin: AdminSecret,
+    /// Where the admin's credential stands since it is rotated; `admin` is what it began with.
+    pub rotated: Option<SecretName>,
     pub policy: ServerPolicy,
     pub max_connections: Option<u16>,
     pub defaults: Defaults,
@@ -117,7 +119,7 @@ pub enum Error {
     #[error("server {server}: {error}")]
     Name { server: String, error: names::Error },
     #[error(
-        "server {server}: its adminSecretRef names namespace {namespace}; put the Secret into the controller's own namespace, or list {namespace} under adminSecretNamespaces of the configuration"
+        "server {server}: the admin's Secret is in namespace {namespace}; put it into the controller's own namespace, or list {namespace} under adminSecretNamespaces of the configuration"
     )]
     AdminSecret { server: String, namespace: String },
     #[error("server {server}: port {port} is not a number from 1 to 65535")]
@@ -329,12 +331,20 @@ pub fn of_object(server: &DatabaseServer, known: &Known<'_>) -> Result<Server, E
             .unwrap_or_else(|| known.own_namespace.to_owned()),
         name: admin.name.clone(),
     };
+    let rotated = rotated(server);
     // Whoever may make servers must not make the controller read any Secret of the cluster.
     let allowed = &known.config.admin_secret_namespaces;
-    if secret.namespace != known.own_namespace && !allowed.contains(&secret.namespace) {
+    let is_foreign = |secret: &&SecretName| {
+        secret.namespace != known.own_namespace && !allowed.contains(&secret.namespace)
+    };
+    if let Some(foreign) = [Some(&secret), rotated.as_ref()]
+        .into_iter()
+        .flatten()
+        .find(is_foreign)
+    {
         return Err(Error::AdminSecret {
             server: name,
-            namespace: secret.namespace,
+            namespace: foreign.namespace.clone(),
         });
     }
     let quotas = spec.quotas.clone().unwrap_or_default();
@@ -348,6 +358,7 @@ pub fn of_object(server: &DatabaseServer, known: &Known<'_>) -> Result<Server, E
             password_key: admin.password_key.clone(),
             login: AdminLogin::InKey(admin.username_key.clone()),
         },
+        rotated,
         policy: spec.policy.clone().unwrap_or_default(),
         max_connections: quotas
             .max_admin_connections
@@ -362,6 +373,16 @@ pub fn of_object(server: &DatabaseServer, known: &Known<'_>) -> Result<Server, E
         },
         max_databases: quotas.max_databases,
         max_databases_per_namespace: quotas.max_databases_per_namespace,
+    })
+}
+
+/// The Secret with the rotated credential, unless the server names another admin since.
+fn rotated(server: &DatabaseServer) -> Option<SecretName> {
+    let recorded = server.status.as_ref()?.admin_secret.as_ref()?;
+    let is_same = recorded.began_with == server.spec.admin_secret_ref.name;
+    is_same.then(|| SecretName {
+        namespace: recorded.namespace.clone(),
+        name: recorded.name.clone(),
     })
 }
 
@@ -412,6 +433,7 @@ fn of_block(
             password_key: block.password_secret_key.clone(),
             login: AdminLogin::Named(block.username.clone()),
         },
+        rotated: None,
         policy: ServerPolicy::default(),
         max_connections: None,
         defaults: Defaults::default(),

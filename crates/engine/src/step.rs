@@ -113,6 +113,10 @@ pub enum ServerStep {
     Retire {
         login: Login,
     },
+    /// Takes the password of the admin's first login, once others act as the admin.
+    Disarm {
+        login: Login,
+    },
     /// Ends the sessions of a login, past `maxOverlap`.
     Terminate {
         login: Login,

@@ -12,9 +12,17 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::{asked::Asked, place::Defaults, wishes::Timing};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rotation.{field} is not a duration of a second or more, such as 60 (minutes), 90m or 24h")]
+#[error("{field} is not a duration of a second or more, such as 60 (minutes), 90m or 24h")]
 pub struct Error {
     field: &'static str,
+}
+
+impl Error {
+    pub(crate) fn of_admin() -> Self {
+        Self {
+            field: "adminRotation.period",
+        }
+    }
 }
 
 /// The duration, if it is at least a second: due times are kept in seconds.
@@ -44,11 +52,11 @@ pub fn timing(
         None => Ok(None),
     };
     Ok(Timing {
-        period: read("period", &spec.period)?
+        period: read("rotation.period", &spec.period)?
             .or_else(|| server.and_then(|server| server.period))
             .unwrap_or(config.password.rotation_period),
-        overlap: read("overlap", &spec.overlap)?.or(config.overlap),
-        max_overlap: read("maxOverlap", &spec.max_overlap)?.or(config.max_overlap),
+        overlap: read("rotation.overlap", &spec.overlap)?.or(config.overlap),
+        max_overlap: read("rotation.maxOverlap", &spec.max_overlap)?.or(config.max_overlap),
         is_paused: spec.paused == Some(true),
         asked: Asked::of(claim.metadata.annotations.as_ref()),
     })

@@ -1,6 +1,7 @@
 //! What a claim asks for, with every default filled in: the input of `decide` that users control.
 
 mod access;
+mod of_admin;
 mod of_claim;
 mod of_role_claim;
 
@@ -29,6 +30,8 @@ use crate::{
 pub enum ClaimKind {
     Claim,
     RoleClaim,
+    /// A DatabaseServer, for its admin's credential.
+    Server,
 }
 
 impl ClaimKind {
@@ -37,6 +40,7 @@ impl ClaimKind {
         match self {
             Self::Claim => label::CLAIM_MANAGER,
             Self::RoleClaim => label::ROLE_CLAIM_MANAGER,
+            Self::Server => label::SERVER_MANAGER,
         }
     }
 }
@@ -61,6 +65,7 @@ impl ClaimId {
         match self.kind {
             ClaimKind::Claim => name,
             ClaimKind::RoleClaim => format!("dbroleclaim:{name}"),
+            ClaimKind::Server => format!("databaseserver:{name}"),
         }
     }
 
@@ -92,6 +97,8 @@ pub enum Mode {
     Create,
     /// It is another claim's: the role claim gets a part of it.
     Share,
+    /// It is where the admin is at home.
+    Administer,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -144,6 +144,7 @@ impl Locked {
             | ServerStep::AllowReplication { .. }
             | ServerStep::RevokeReplication { .. }
             | ServerStep::HandOver { .. }
+            | ServerStep::Disarm { .. }
             | ServerStep::DropOwner { .. } => Err(Kind::ForeignStep),
         }
     }

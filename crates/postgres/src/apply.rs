@@ -183,6 +183,10 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             "ALTER ROLE {name} NOLOGIN PASSWORD NULL",
             name = Ident(login.as_str())
         )],
+        ServerStep::Disarm { login } => vec![sql!(
+            "ALTER ROLE {name} PASSWORD NULL",
+            name = Ident(login.as_str())
+        )],
         ServerStep::HandOver { role, to } => database::handing_over(role, to, catalog),
         ServerStep::DropOwner { role } => vec![dropping_role(role.as_str())],
         // Not shared: see `pieces`.

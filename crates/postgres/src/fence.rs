@@ -7,6 +7,7 @@ use engine::{mark::Mark, names::Login};
 
 use crate::{
     error::{Error, Kind},
+    lent,
     session::Session,
     sql::{Ident, Literal, sql},
     verifier::Verifier,
@@ -16,6 +17,8 @@ use crate::{
 pub struct Locked {
     session: Session,
     keys: Vec<i64>,
+    /// Whether passwords are set through the function of the admin's lent logins.
+    is_lent: bool,
 }
 
 impl Session {
@@ -31,6 +34,7 @@ impl Session {
                 Ok(Locked {
                     session: self,
                     keys,
+                    is_lent: false,
                 })
             }
             Err(Kind::LockTimeout) => Err(self.error(Kind::Fenced, "locking the claim")),
@@ -54,7 +58,8 @@ impl Locked {
         // After the change, which waits for whoever changes the role at this moment. The division
         // by zero undoes it: no right is needed for that, and no language.
         let seen = seen.map_or(sql!("NULL"), |seen| sql!("{seen}", seen = Literal(seen)));
-        let statements = [
+        let mark = mark.to_string();
+        let direct = [
             sql!(
                 "ALTER ROLE {name} LOGIN PASSWORD {verifier} VALID UNTIL 'infinity'",
                 name = name,
@@ -64,15 +69,21 @@ impl Locked {
                 "SELECT 1 / count(*) FROM pg_roles WHERE rolname = {login} \
                  AND shobj_description(oid, 'pg_authid') IS NOT DISTINCT FROM {seen}",
                 login = Literal(login.as_str()),
-                seen = seen,
+                seen = seen.clone(),
             ),
             sql!(
                 "COMMENT ON ROLE {name} IS {mark}",
                 name = name,
-                mark = Literal(&mark.to_string()),
+                mark = Literal(&mark),
             ),
         ];
-        let outcome = self.session.run(statements).await;
+        let outcome = if self.is_lent {
+            let login = Literal(login.as_str());
+            let setting = lent::setting(login, verifier.literal(), Literal(&mark), seen);
+            self.session.run([setting]).await
+        } else {
+            self.session.run(direct).await
+        };
         outcome.map_err(|kind| {
             let kind = match kind {
                 // invalid_parameter_value, feature_not_supported
@@ -89,9 +100,15 @@ impl Locked {
         })
     }
 
+    pub(crate) fn set_lent(&mut self, is_lent: bool) {
+        self.is_lent = is_lent;
+    }
+
     /// Frees the lock and keeps the session.
     pub async fn unlock(self) -> Result<Session, Error> {
-        let Self { mut session, keys } = self;
+        let Self {
+            mut session, keys, ..
+        } = self;
         let unlock = |key: i64| sql!("SELECT pg_advisory_unlock({key})", key = key);
         match session.run(keys.into_iter().map(unlock)).await {
             Ok(()) => {

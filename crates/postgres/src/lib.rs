@@ -17,6 +17,7 @@ mod observe;
 mod apply;
 mod clients;
 mod fence;
+mod lent;
 mod populate;
 mod rights;
 mod share;

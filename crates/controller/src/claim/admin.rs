@@ -2,7 +2,7 @@
 
 use api::claim::DatabaseClaim;
 use engine::{
-    dsn::Dsn,
+    dsn::{Credential, Dsn},
     place::{Place, SecretName, Server},
     source::{self, SecretData},
 };
@@ -38,16 +38,39 @@ pub(crate) async fn dsn(
     }
 }
 
-/// The admin's connection string for a server that is known to the controller.
-pub(crate) async fn server_dsn(context: &Context, server: &Server) -> Result<Dsn, Error> {
+/// The admin's connection string for a server that is known to the controller: with the credential
+/// that is rotated, as soon as there is one.
+async fn server_dsn(context: &Context, server: &Server) -> Result<Dsn, Error> {
+    match rotated_dsn(context, server).await? {
+        Some(dsn) => Ok(dsn),
+        None => initial_dsn(context, server).await,
+    }
+}
+
+/// With the credential that the operator gave.
+pub(crate) async fn initial_dsn(context: &Context, server: &Server) -> Result<Dsn, Error> {
     let data = secret_data(context, &server.admin.secret).await?;
     let credential =
         source::admin_credential(&data, &server.admin.login, &server.admin.password_key)?;
-    Ok(Dsn {
+    Ok(dsn_of(server, credential))
+}
+
+/// With the credential that is rotated; `None` where none is, or its Secret was deleted.
+pub(crate) async fn rotated_dsn(context: &Context, server: &Server) -> Result<Option<Dsn>, Error> {
+    let Some(SecretName { namespace, name }) = &server.rotated else {
+        return Ok(None);
+    };
+    let found = publish::read(&context.client, namespace, name).await?;
+    let credential = found.and_then(|found| found.stored.credentials().into_iter().next());
+    Ok(credential.map(|credential| dsn_of(server, credential)))
+}
+
+pub(crate) fn dsn_of(server: &Server, credential: Credential) -> Dsn {
+    Dsn {
         address: server.address.clone(),
         database: server.database.clone(),
         credential,
-    })
+    }
 }
 
 async fn secret_data(context: &Context, name: &SecretName) -> Result<SecretData, Error> {

@@ -66,6 +66,17 @@ impl Inputs {
         }
     }
 
+    /// The admin was refused: its server is looked at before its time.
+    pub(crate) fn doubt(&self, context: &Context) {
+        let Place::Server(server) = &self.choice.place else {
+            return;
+        };
+        let found = context.servers.get(&ObjectRef::new(&server.name));
+        if let Some(uid) = found.and_then(|server| server.uid()) {
+            context.memory.update(&uid, |memory| memory.attempts += 1);
+        }
+    }
+
     /// Takes a place on a server with a quota, for a claim that has no database there yet.
     fn check_quota(&self, claim: &DatabaseClaim, context: &Context) -> Result<(), Error> {
         let Place::Server(server) = &self.choice.place else {

@@ -12,7 +12,7 @@ pub(super) fn database(
     admin: &Dsn,
 ) -> Result<DatabaseName, Error> {
     match mode {
-        Mode::Adopt | Mode::Share => Ok(admin.database.clone()),
+        Mode::Adopt | Mode::Share | Mode::Administer => Ok(admin.database.clone()),
         Mode::Create => DatabaseName::try_from(claim.spec.database_name.clone()).map_err(|error| {
             engine::source::Error::Name {
                 field: "databaseName",

@@ -245,7 +245,7 @@ fn active(claim: &DatabaseClaim, inputs: &Inputs, outcome: &Outcome, now: Timest
     };
     let is_same = before.connection_info.as_ref() == Some(&info);
     let state = match inputs.choice.mode {
-        Mode::Adopt | Mode::Share => db_state::USING_EXISTING,
+        Mode::Adopt | Mode::Share | Mode::Administer => db_state::USING_EXISTING,
         Mode::Create => db_state::READY,
     };
     Status {
@@ -263,7 +263,7 @@ fn active(claim: &DatabaseClaim, inputs: &Inputs, outcome: &Outcome, now: Timest
         db_state: Some(state.to_owned()),
         source_data_from: match inputs.choice.mode {
             Mode::Adopt => stored_source(claim).or(before.source_data_from),
-            Mode::Create | Mode::Share => None,
+            Mode::Create | Mode::Share | Mode::Administer => None,
         },
         ..before
     }

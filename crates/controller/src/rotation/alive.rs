@@ -20,7 +20,7 @@ pub(crate) async fn check_live<K: Object>(context: &Context, object: &K) -> Resu
     check_same(object.meta(), found.as_ref())
 }
 
-fn check_same(own: &ObjectMeta, found: Option<&ObjectMeta>) -> Result<(), Error> {
+pub(crate) fn check_same(own: &ObjectMeta, found: Option<&ObjectMeta>) -> Result<(), Error> {
     match found {
         Some(found) if found.uid != own.uid || found.deletion_timestamp.is_some() => {
             Err(Error::Ended)

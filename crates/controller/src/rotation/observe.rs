@@ -31,6 +31,7 @@ pub(super) fn check_take_over(
     let is_take_over = match wishes.mode {
         Mode::Share => decide::is_shared_take_over(wishes, observed),
         Mode::Adopt | Mode::Create => decide::is_take_over(wishes, database, observed),
+        Mode::Administer => false,
     };
     if owner == Some(Owner::Unclaimed) && !is_take_over {
         return Err(foreign(wishes));

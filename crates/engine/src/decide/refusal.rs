@@ -42,6 +42,20 @@ pub enum Refusal {
         "{name:?} can't be the name of a database on MongoDB: letters, digits, '-' and '_' are safe"
     )]
     DatabaseCharacters { name: String },
+    #[error(
+        "login {role}, with which the admin's credential would alternate, belongs to {keeper}: another controller rotates this admin; give each controller an admin of its own"
+    )]
+    AdminLogin { role: String, keeper: String },
+    #[error(
+        "login {role}, with which the admin's credential would alternate, exists on the server and was not made by this controller; drop it, or give the controller another admin"
+    )]
+    UnmarkedAdminLogin { role: String },
+    #[error(
+        "from PostgreSQL 16 on an admin that is no superuser can't let others act as it: a superuser runs, once, the statements under Rotating the admin in the operations guide"
+    )]
+    NoAdminLogins,
+    #[error("an admin of MongoDB may not change its own password, so it is not rotated")]
+    AdminOfMongo,
     #[error("{database}, on which a role is asked for, is not among the claim's databases")]
     RoleElsewhere { database: String },
 }
@@ -49,10 +63,11 @@ pub enum Refusal {
 impl Refusal {
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::WeakAdmin { .. } => ErrorClass::Forbidden,
+            Self::WeakAdmin { .. } | Self::NoAdminLogins => ErrorClass::Forbidden,
             Self::SystemDatabase { .. }
             | Self::DatabaseCharacters { .. }
-            | Self::RoleElsewhere { .. } => ErrorClass::InvalidSpec,
+            | Self::RoleElsewhere { .. }
+            | Self::AdminOfMongo => ErrorClass::InvalidSpec,
             Self::ForeignRole { .. }
             | Self::UnmarkedRole { .. }
             | Self::NoSchemaRole { .. }
@@ -60,6 +75,8 @@ impl Refusal {
             | Self::ForeignDatabase { .. }
             | Self::UnmarkedDatabase { .. }
             | Self::DatabaseGone { .. }
+            | Self::AdminLogin { .. }
+            | Self::UnmarkedAdminLogin { .. }
             | Self::BothRoles { .. } => ErrorClass::Blocked,
         }
     }

@@ -1,6 +1,6 @@
 //! Roles and database: what is missing, and what must not be touched.
 
-use super::{Refusal, mongo, share};
+use super::{Refusal, administer, mongo, share};
 use crate::{
     address::Engine,
     catalog::{Catalog, Role},
@@ -17,6 +17,9 @@ pub fn structure(
     database: &DatabaseName,
     observed: &Observed,
 ) -> Result<Vec<ServerStep>, Refusal> {
+    if wishes.mode == Mode::Administer {
+        return administer::structure(wishes, observed);
+    }
     if wishes.engine == Engine::Mongo {
         return mongo::structure(wishes, database, observed);
     }

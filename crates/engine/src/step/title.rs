@@ -35,6 +35,7 @@ impl ServerStep {
             Self::AllowReplication { login, .. } => format!("allowing {login} to replicate"),
             Self::RevokeReplication { login, .. } => format!("taking replication from {login}"),
             Self::Retire { login } => format!("retiring login {login}"),
+            Self::Disarm { login } => format!("taking the password of login {login}"),
             Self::Terminate { login } => format!("ending the sessions of {login}"),
             Self::DropLogin { login, .. } => format!("dropping login {login}"),
             Self::HandOver { role, to } => format!("giving what {role} owns to {to}"),

@@ -2,7 +2,7 @@
 
 use api::{
     claim::{DatabaseClaim, DatabaseClaimStatus, PER_DATABASE},
-    config::{Complexity, Config},
+    config::Config,
     role_claim::DbRoleClaim,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -156,13 +156,7 @@ impl Wishes {
                 .filter_map(|(key, value)| SystemFunction::of_key(key, value))
                 .collect(),
             wants_replication: wants_replication(claim, &choice.place),
-            password: match config.password.complexity {
-                _ if engine == Engine::Mongo => Policy::Alphanumeric,
-                Complexity::Enabled => Policy::Complex {
-                    length: config.password.min_length.into(),
-                },
-                Complexity::Disabled => Policy::Plain,
-            },
+            password: Policy::of(engine, config),
             secret: secret_shape(claim, defaults, &access)?,
             engine,
             access,

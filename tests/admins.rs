@@ -1,0 +1,7 @@
+//! The credential of a server's own admin: rotated like those of claims, and kept where somebody
+//! else changes it too.
+
+mod contest;
+mod promise;
+mod rotation;
+mod stage;

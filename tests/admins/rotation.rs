@@ -1,0 +1,146 @@
+//! What the rotation of an admin brings about.
+
+use anyhow::{Context, Result, ensure};
+use api::conditions::Type;
+use api::names::secret_key;
+use serde_json::json;
+use testkit::assets::workspace;
+use testkit::env;
+use testkit::postgres::{PostgresServer, execute};
+
+use super::stage::Server;
+use crate::support::{Stage, ask, log_in, uri};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admins_two_logins_take_turns_and_the_first_one_loses_its_password() -> Result<()> {
+    env(async |env| {
+        let stage = Stage::of(env);
+        let _controller = env.controller("").await?;
+        let postgres = PostgresServer::builder().start().await?;
+        let admin = postgres.create_owner_admin().await?.dsn;
+        let server = Server::make(&stage, "main", &admin, postgres.port()).await?;
+        let role = admin.login().to_owned();
+
+        server.published(1).await?;
+        let first = server.secret().await?;
+        assert_eq!(first[secret_key::USERNAME], format!("{role}_a"));
+        assert_eq!(log_in(&first).await?, role);
+        execute(&admin.url(), "SELECT 1")
+            .await
+            .context("the operator's login still works")?;
+        server.claim(env, "before").await?;
+
+        server.rotate().await?;
+        let second = server.secret().await?;
+        assert_eq!(second[secret_key::USERNAME], format!("{role}_b"));
+        assert_eq!(log_in(&second).await?, role);
+        ensure!(log_in(&first).await.is_ok(), "the one before still works");
+        let shut = server
+            .when("the operator's login to be shut", |status| {
+                status.initial_login_shut.is_some()
+            })
+            .await?;
+        assert_eq!(shut.initial_login_shut, Some(role.clone()));
+        ensure!(execute(&admin.url(), "SELECT 1").await.is_err(), "it is shut");
+
+        server.rotate().await?;
+        assert_eq!(log_in(&server.secret().await?).await?, role);
+        ensure!(log_in(&first).await.is_err(), "its login has another password");
+        // What was made under one login is kept under the next.
+        stage.rotate("before").await?;
+        assert_eq!(stage.ready("before").await?.spec.server, Some(server.name.clone()));
+        server.claim(env, "after").await?;
+        let owners = "SELECT count(*)::text FROM pg_auth_members WHERE member::regrole::text ~ '_[ab]$' AND roleid::regrole::text LIKE 'admin%'";
+        assert_eq!(ask(&postgres, "postgres", owners).await?, "2", "the two logins");
+        Ok(())
+    })
+    .await
+}
+
+/// The statements of the operations guide.
+fn documented() -> Result<String> {
+    let text = std::fs::read_to_string(workspace().join("docs/operations.md"))?;
+    let (_, section) = text
+        .split_once("### Rotating the admin")
+        .context("no such section")?;
+    let (_, block) = section.split_once("```sql\n").context("no statements")?;
+    let (block, _) = block.split_once("```").context("no end")?;
+    Ok(block.to_owned())
+}
+
+/// From PostgreSQL 16 on nobody may let others act as himself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_superuser_lets_the_logins_in_once_where_the_admin_may_not() -> Result<()> {
+    env(async |env| {
+        let stage = Stage::of(env);
+        let _controller = env.controller("").await?;
+        for major in [16, 17, 18] {
+            let postgres = PostgresServer::builder().major(major).start().await?;
+            let admin = postgres.create_owner_admin().await?.dsn;
+            let stem = format!("pg{major}");
+            let server = Server::make(&stage, &stem, &admin, postgres.port()).await?;
+            let refused = server.condition(Type::AdminRotation, "Forbidden").await?;
+            let said = refused.message.as_str();
+            ensure!(said.contains("Rotating the admin"), "{said}");
+            server
+                .when("the server to be ready all the same", |status| {
+                    api::conditions::is_true(&status.conditions, Type::Ready)
+                })
+                .await?;
+            let role = admin.login();
+            let lending = documented()?.replace("dbadmin", role);
+            execute(&postgres.superuser().url(), &lending).await?;
+            server.ask_look("700h").await?;
+            server.published(1).await?;
+            server.condition(Type::AdminRotation, "Available").await?;
+            assert_eq!(log_in(&server.secret().await?).await?, role);
+            server.claim(env, &stem).await?;
+            server.rotate().await?;
+            stage.rotate(&stem).await?;
+            // Only these two logins, and no password in plain text.
+            let secret = uri(&server.secret().await?);
+            for (login, verifier) in [("postgres", "SCRAM-SHA-256$x"), ("_a", "theirs")] {
+                let login = if login == "_a" {
+                    format!("{role}_a")
+                } else {
+                    login.to_owned()
+                };
+                let other = format!(
+                    "SELECT dbcontroller.set_admin_password('{login}', '{verifier}', 'm', NULL)"
+                );
+                ensure!(execute(&secret, &other).await.is_err(), "{other}");
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_superusers_credential_is_rotated_and_goes_on_when_the_timer_is_off() -> Result<()> {
+    env(async |env| {
+        let stage = Stage::of(env);
+        let _controller = env.controller("").await?;
+        let postgres = PostgresServer::builder().start().await?;
+        let admin = postgres.create_login("boss", "SUPERUSER").await?;
+        let server = Server::make(&stage, "main", &admin, postgres.port()).await?;
+        server.published(1).await?;
+        server.rotate().await?;
+        assert_eq!(log_in(&server.secret().await?).await?, "boss");
+        server
+            .when("the first login to be shut", |status| {
+                status.initial_login_shut.is_some()
+            })
+            .await?;
+        server
+            .patch(json!({ "spec": { "adminRotation": null } }))
+            .await?;
+        server
+            .when("the condition to go", |status| {
+                api::conditions::find(&status.conditions, Type::AdminRotation).is_none()
+            })
+            .await?;
+        server.claim(env, "after").await
+    })
+    .await
+}
