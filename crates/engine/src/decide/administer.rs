@@ -21,7 +21,13 @@ pub(super) fn structure(wishes: &Wishes, observed: &Observed) -> Result<Vec<Serv
         return Err(Refusal::AdminOfMongo);
     }
     let Catalog { version, admin, .. } = &observed.catalog;
-    if *version >= MAKERS_ARE_MEMBERS && !admin.is_superuser {
+    if admin.is_superuser {
+        // A login is let into a database by its own power, before it acts as the admin.
+        return Err(Refusal::SuperuserAdmin {
+            admin: admin.name.clone(),
+        });
+    }
+    if *version >= MAKERS_ARE_MEMBERS {
         return Err(Refusal::NoAdminLogins);
     }
     let mut steps = Vec::new();
@@ -136,6 +142,9 @@ mod tests {
         assert_eq!(refused, Err(Refusal::NoAdminLogins));
         assert_eq!(lent_logins(&wishes, &there), Ok(()));
         assert_eq!(lent_logins(&wishes, &before), Err(Refusal::NoAdminLogins));
+        there.catalog.admin.is_superuser = true;
+        let refused = structure(&wishes, &database(), &there);
+        assert!(matches!(refused, Err(Refusal::SuperuserAdmin { .. })));
     }
 
     #[test]

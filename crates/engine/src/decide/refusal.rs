@@ -54,6 +54,10 @@ pub enum Refusal {
         "from PostgreSQL 16 on an admin that is no superuser can't let others act as it: a superuser runs, once, the statements under Rotating the admin in the operations guide"
     )]
     NoAdminLogins,
+    #[error(
+        "{admin} is a superuser, and logins that act as one could not enter databases that are closed to others; give the controller an admin that is none"
+    )]
+    SuperuserAdmin { admin: String },
     #[error("an admin of MongoDB may not change its own password, so it is not rotated")]
     AdminOfMongo,
     #[error("{database}, on which a role is asked for, is not among the claim's databases")]
@@ -67,6 +71,7 @@ impl Refusal {
             Self::SystemDatabase { .. }
             | Self::DatabaseCharacters { .. }
             | Self::RoleElsewhere { .. }
+            | Self::SuperuserAdmin { .. }
             | Self::AdminOfMongo => ErrorClass::InvalidSpec,
             Self::ForeignRole { .. }
             | Self::UnmarkedRole { .. }
