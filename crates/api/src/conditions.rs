@@ -20,6 +20,8 @@ pub enum Type {
     FieldsIgnored,
     /// The claim works, in a way that lets others see what they should not.
     Insecure,
+    /// Of a server: its log is watched for logins with retired credentials.
+    Tripwire,
 }
 
 /// Reasons that are not those of an error class.
@@ -37,6 +39,8 @@ pub mod reason {
     pub const NO_EFFECT: &str = "NoEffect";
     pub const SOURCE_ADOPTED: &str = "SourceAdopted";
     pub const NO_CONSENT: &str = "NoConsent";
+    pub const NO_LOG: &str = "NoLog";
+    pub const NO_FUNCTION: &str = "NoFunction";
 }
 
 /// Messages that scripts match: the original's words.

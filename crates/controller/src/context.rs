@@ -22,6 +22,7 @@ use crate::{
     limits::Limits,
     metrics::Metrics,
     quota::{Reservations, Tenant},
+    tripwire::Tripwire,
     watch::Cache,
 };
 
@@ -67,6 +68,8 @@ pub struct Context {
     pub copies: OnceLock<Vec<Cache<PartialObjectMeta<Secret>>>>,
     /// Places on servers with a quota that no status tells of yet.
     pub reservations: Reservations,
+    /// What is remembered of refused logins.
+    pub tripwire: Tripwire,
     /// Bounds the claims whose pods are asked at once which credential they use.
     pub asking: Semaphore,
     pub started_at: Timestamp,
@@ -148,6 +151,7 @@ impl Context {
             .chain(role_claims.filter_map(|role_claim| role_claim.uid()))
             .collect();
         self.memory.prune(&alive);
+        self.tripwire.prune(&alive);
         self.reservations.prune(|tenant| self.lives(tenant));
         self.limits.prune(Instant::now());
     }

@@ -10,6 +10,7 @@ use engine::{
     ErrorClass,
     address::Engine,
     catalog::{Catalog, Question},
+    dsn::Dsn,
     names::DatabaseName,
     place, schedule,
 };
@@ -24,6 +25,8 @@ use crate::{
     claim::server_dsn,
     context::Context,
     error::{Error, chain},
+    limits::Permit,
+    tripwire,
     watch::Cache,
 };
 
@@ -55,15 +58,16 @@ pub async fn reconcile(
         .unwrap_or(context.started_at);
     let next = schedule::next_check(since, LOOK, &uid);
     if is_settled(&server) && next > now {
+        let watched = tripwire::look(context, &server, now).await;
         let status = server.status.clone().unwrap_or_default();
-        let counted = DatabaseServerStatus {
+        let mut counted = DatabaseServerStatus {
             databases: count(&server, &scope),
             ..status
         };
+        tripwire::report(&mut counted, &watched, server.metadata.generation, now);
         let _ = write(context, &server, &counted).await;
-        return Ok(Action::requeue(
-            schedule::until(now, next).min(Duration::from_mins(1)),
-        ));
+        let pause = tripwire::pause(context, &server);
+        return Ok(Action::requeue(schedule::until(now, next).min(pause)));
     }
     let seen = look(context, &server).await;
     if lacks_consent(&seen) && is_judged(&server) {
@@ -73,6 +77,10 @@ pub async fn reconcile(
     let was_ready = is_ready(server.status.as_ref());
     let mut status = status(&server, &seen, now);
     status.databases = count(&server, &scope);
+    if seen.is_ok() {
+        let watched = tripwire::look(context, &server, now).await;
+        tripwire::report(&mut status, &watched, server.metadata.generation, now);
+    }
     let _ = write(context, &server, &status).await;
     match seen {
         Ok(_) => {
@@ -86,7 +94,7 @@ pub async fn reconcile(
                     .normal(&*server, "Ready", "the admin logs in")
                     .await;
             }
-            Ok(Action::requeue(Duration::from_mins(1)))
+            Ok(Action::requeue(tripwire::pause(context, &server)))
         }
         Err(err) => {
             let attempts = context
@@ -106,6 +114,17 @@ pub async fn reconcile(
 }
 
 async fn look(context: &Context, server: &DatabaseServer) -> Result<Catalog, Error> {
+    let (admin, permit) = enter(context, server).await?;
+    let seen = ask(context, &admin).await;
+    permit.learn(&seen);
+    seen
+}
+
+/// The admin's connection string, and the right to use it.
+pub(crate) async fn enter(
+    context: &Context,
+    server: &DatabaseServer,
+) -> Result<(Dsn, Permit), Error> {
     let config = context.config.load();
     let known = place::Known {
         config: &config,
@@ -125,12 +144,10 @@ async fn look(context: &Context, server: &DatabaseServer) -> Result<Catalog, Err
         .limits
         .enter(&admin.address.to_string(), connections)
         .await?;
-    let seen = ask(context, &admin).await;
-    permit.learn(&seen);
-    seen
+    Ok((admin, permit))
 }
 
-async fn ask(context: &Context, admin: &engine::dsn::Dsn) -> Result<Catalog, Error> {
+async fn ask(context: &Context, admin: &Dsn) -> Result<Catalog, Error> {
     let mut session = context.engines.acquire(admin).await?;
     let database: DatabaseName = admin.database.clone();
     let question = Question {

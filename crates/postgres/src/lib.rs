@@ -18,6 +18,7 @@ mod apply;
 mod clients;
 mod fence;
 mod populate;
+mod refusals;
 mod rights;
 mod share;
 
