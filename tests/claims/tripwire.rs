@@ -13,7 +13,7 @@ use testkit::postgres::{PostgresServer, connect, execute, quote};
 use testkit::wait::wait_for;
 use testkit::{TestEnv, env, names};
 
-use crate::support::{Stage, Texts, log_in, uri};
+use crate::support::{Stage, Texts, log_in};
 
 /// Logs are read as often as credentials are proved.
 const OFTEN: &str = "driftCheckPeriod: 1s\n";

@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_mins(1);
 /// So many pieces of a log are read in one look, each of at most 1 MiB.
 const MOST_READS: usize = 32;
 
+const REASON: &str = "RetiredCredentialUsed";
+
 /// What this process remembers: how far the logs of servers were read, and what claims were not
 /// told yet.
 #[derive(Default)]
@@ -173,7 +175,6 @@ async fn tell(context: &Context, now: Timestamp) {
     for (claim, groups, others) in context.tripwire.due(now) {
         let pods = pods(&context.client, &claim.namespace()).await;
         let note = tripwire::note(&groups, others, &pods);
-        const REASON: &str = "RetiredCredentialUsed";
         match &claim {
             Claim::Claim(claim) => context.events.warning(&**claim, REASON, &note).await,
             Claim::RoleClaim(claim) => context.events.warning(&**claim, REASON, &note).await,
