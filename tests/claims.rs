@@ -14,5 +14,6 @@ pub(crate) mod server;
 pub(crate) mod source;
 mod take_over;
 mod tls;
+pub(crate) mod tripwire;
 
 pub(crate) use source::owned_database;

@@ -12,3 +12,4 @@ mod role_claims;
 mod service;
 pub(crate) mod sidecar;
 mod tls;
+mod tripwire;

@@ -44,6 +44,7 @@ fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
         ),
         ("cause", vec!["live_sessions"]),
         ("state", vec!["current", "behind"]),
+        ("phase", vec!["switch", "settled"]),
         ("use_existing_source", vec!["true", "false"]),
     ])
 }

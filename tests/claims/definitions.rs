@@ -22,7 +22,7 @@ const SERVERS: &str = "databaseservers";
 const ROLE_CLAIMS: &str = "dbroleclaims";
 
 /// What is merged over a sound spec, and the sentence that refuses it.
-const WRONG: [(&str, &str, &str); 25] = [
+const WRONG: [(&str, &str, &str); 26] = [
     (CLAIMS, r#"{"userName": ""}"#, "userName must not be empty"),
     (
         CLAIMS,
@@ -133,6 +133,11 @@ const WRONG: [(&str, &str, &str); 25] = [
         SERVERS,
         r#"{"caBundle": "MIIB"}"#,
         "caBundle must be PEM text",
+    ),
+    (
+        SERVERS,
+        r#"{"tripwire": {"grace": "soon"}}"#,
+        "grace must be a positive duration",
     ),
     (
         ROLE_CLAIMS,

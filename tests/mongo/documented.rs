@@ -7,22 +7,12 @@ use api::server::DatabaseServer;
 use kube::api::{Api, PostParams};
 use mongodb::bson::{Document, doc};
 use serde_json::Value;
-use testkit::assets::workspace;
+use testkit::assets::{documented, workspace};
 use testkit::env;
 use testkit::mongod::{Servers, Shape, client_of, log_in, run};
 
 use super::place::write;
 use crate::support::{Stage, uri};
-
-fn block(document: &str, language: &str, holds: &str) -> Result<String> {
-    let text = fs::read_to_string(workspace().join(document))?;
-    let fence = format!("```{language}\n");
-    let found = text.split(&fence).skip(1).find_map(|part| {
-        let (block, _) = part.split_once("```")?;
-        block.contains(holds).then(|| block.to_owned())
-    });
-    found.with_context(|| format!("{document} shows no {holds}"))
-}
 
 #[tokio::test]
 async fn row_96_the_documented_role_server_and_sample_of_mongodb_work() -> Result<()> {
@@ -30,14 +20,14 @@ async fn row_96_the_documented_role_server_and_sample_of_mongodb_work() -> Resul
         let (stage, _controller) = (Stage::of(env), env.controller("").await?);
         let servers = Servers::start(Shape::Set(1)).await?;
         let root = servers.root()?;
-        let role = block("docs/operations.md", "json", "createRole")?;
+        let role = documented("docs/operations.md", "json", "createRole")?;
         run(&root, "admin", serde_json::from_str::<Document>(&role)?).await?;
         let admin = doc! { "createUser": "clerk", "pwd": "of-clerk", "roles": ["dbController"] };
         run(&root, "admin", admin).await?;
 
         let login = [("username", "clerk"), ("password", "of-clerk")];
         stage.put_secret("documents-admin", &login).await?;
-        let server = block("docs/operations.md", "yaml", "engine: mongodb")?;
+        let server = documented("docs/operations.md", "yaml", "engine: mongodb")?;
         let mut server: DatabaseServer = serde_saphyr::from_str(&server)?;
         let name = format!("documents-{}", stage.namespace);
         server.metadata.name = Some(name.clone());

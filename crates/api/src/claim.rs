@@ -4,6 +4,7 @@ mod inspection;
 mod spec;
 mod status;
 
+pub(crate) use self::spec::DURATION_RULE;
 pub use self::{
     inspection::{Inspection, SessionGroup},
     spec::{

@@ -24,6 +24,8 @@ pub enum Type {
     AdminRotation,
     /// Of a server: somebody else changes its admin's credential too.
     Contested,
+    /// Of a server: its log is watched for logins with retired credentials.
+    Tripwire,
 }
 
 /// Reasons that are not those of an error class.
@@ -44,6 +46,8 @@ pub mod reason {
     pub const SECRET_CHANGED: &str = "SecretChanged";
     pub const PASSWORD_CHANGED: &str = "PasswordChanged";
     pub const OTHER_CONTROLLER: &str = "OtherController";
+    pub const NO_LOG: &str = "NoLog";
+    pub const NO_FUNCTION: &str = "NoFunction";
 }
 
 /// Messages that scripts match: the original's words.

@@ -1,5 +1,6 @@
 //! DatabaseServer: a server that exists, and who may make databases on it. Ours, new.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::{
     apis::meta::v1::{Condition, LabelSelector},
     util::intstr::IntOrString,
@@ -7,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::{
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::claim::RotationStatus;
+use crate::claim::{DURATION_RULE, RotationStatus};
 
 /// A database server, its admin, and the namespaces that may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -83,6 +84,9 @@ pub struct DatabaseServerSpec {
     /// Replaces the admin's credential by a timer. Unset leaves it alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_rotation: Option<AdminRotation>,
+    /// Watching for logins with retired credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tripwire: Option<Tripwire>,
 }
 
 /// How the admin's credential is replaced: by two logins that take turns and act as the admin.
@@ -91,6 +95,7 @@ pub struct DatabaseServerSpec {
 pub struct AdminRotation {
     /// Time between two replacements, as in a claim's `rotation`. Unset means 720h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(DURATION_RULE).message("period must be a positive duration such as 60 (minutes), 90m or 24h"))]
     pub period: Option<IntOrString>,
     /// Stops the timer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,6 +195,21 @@ pub struct ServerPolicy {
     pub extensions: Vec<String>,
 }
 
+/// Watching for logins with retired credentials, by the server's log.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Tripwire {
+    /// Off by default: the server must let the admin read of refused logins, as the operations
+    /// guide says.
+    #[serde(default)]
+    pub enabled: bool,
+    /// How long after a rotation a late login with the former password is counted apart and causes
+    /// no Event. Unset means `2m`, which is what a kubelet needs to bring a Secret to its pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(DURATION_RULE).message("grace must be a positive duration such as 5 (minutes), 90s or 2m"))]
+    pub grace: Option<IntOrString>,
+}
+
 /// What the controller last saw.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -215,6 +235,9 @@ pub struct DatabaseServerStatus {
     /// The login of `adminSecretRef`, once nobody can log in with it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_login_shut: Option<String>,
+    /// How far the server's log was read for refused logins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tripwire: Option<TripwireStatus>,
 }
 
 /// The Secret with an admin's credential that is rotated.
@@ -229,6 +252,24 @@ pub struct RotatedAdmin {
     /// another one has another admin.
     #[serde(default)]
     pub began_with: String,
+}
+
+/// How far a server's log was read. Written when something was found, else hourly.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TripwireStatus {
+    /// Where a controller that starts goes on: a file of the log with an offset, or the time up to
+    /// which the log of each member was read.
+    #[serde(default)]
+    pub position: String,
+    /// When this was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub at: Option<Timestamp>,
+    /// The newest attempt on a claim's login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub last_attempt_at: Option<Timestamp>,
 }
 
 fn default_engine() -> String {
@@ -248,6 +289,10 @@ fn ssl_mode(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         "type": "string",
         "enum": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
     })
+}
+
+fn date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "string", "format": "date-time" })
 }
 
 fn reclaim_policy(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -23,6 +23,7 @@ use crate::{
     metrics::Metrics,
     quota::{Reservations, Tenant},
     server::Keyring,
+    tripwire::Tripwire,
     watch::Cache,
 };
 
@@ -69,6 +70,8 @@ pub struct Context {
     pub copies: OnceLock<Vec<Cache<PartialObjectMeta<Secret>>>>,
     /// Places on servers with a quota that no status tells of yet.
     pub reservations: Reservations,
+    /// What is remembered of refused logins.
+    pub tripwire: Tripwire,
     /// Bounds the claims whose pods are asked at once which credential they use.
     pub asking: Semaphore,
     pub started_at: Timestamp,
@@ -151,6 +154,7 @@ impl Context {
             .collect();
         self.memory.prune(&alive);
         self.keyring.prune(|uid| alive.contains(uid));
+        self.tripwire.prune(&alive);
         self.reservations.prune(|tenant| self.lives(tenant));
         self.limits.prune(Instant::now());
     }

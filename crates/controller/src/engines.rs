@@ -2,7 +2,7 @@
 //! all of them. Which one it is follows from the connection string.
 //! The futures of MongoDB's driver are large; boxed, they cost only the claims that need them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use engine::{
     address::Engine,
@@ -16,12 +16,14 @@ use engine::{
     share::{Share, Wanted},
     step::ServerStep,
     timeouts::Timeouts,
+    tripwire::{Blind, Reading},
     wishes::{Accounts, Wishes},
 };
 use futures::FutureExt;
+use jiff::Timestamp;
 use postgres::Verifier;
 
-use crate::error::Error;
+use crate::{error::Error, tripwire::OwnRefusals};
 
 /// Admin connections to servers of every engine. Clones share them.
 #[derive(Clone)]
@@ -29,6 +31,7 @@ pub struct Engines {
     timeouts: Timeouts,
     postgres: postgres::Admins,
     mongo: mongo::Admins,
+    own_refusals: Arc<OwnRefusals>,
 }
 
 impl Engines {
@@ -38,6 +41,7 @@ impl Engines {
             timeouts,
             postgres: postgres::Admins::new(timeouts, limit),
             mongo: mongo::Admins::new(timeouts, limit),
+            own_refusals: Arc::default(),
         }
     }
 
@@ -53,12 +57,27 @@ impl Engines {
     /// connection strings. A session of PostgreSQL must run as the owner role `expected`.
     pub async fn log_in(&self, dsns: &[Dsn], expected: &RoleName) -> Result<(), ServerError> {
         for dsn in dsns {
-            match dsn.address.scheme.engine() {
-                Engine::Postgres => postgres::log_in(dsn, expected, self.timeouts).await?,
-                Engine::Mongo => mongo::log_in(dsn, self.timeouts).boxed().await?,
+            let outcome = self.log_in_once(dsn, expected).await;
+            if outcome.as_ref().is_err_and(ServerError::is_refused_login) {
+                let login = &dsn.credential.login;
+                self.own_refusals.note(login, Timestamp::now());
             }
+            outcome?;
         }
         Ok(())
+    }
+
+    async fn log_in_once(&self, dsn: &Dsn, expected: &RoleName) -> Result<(), ServerError> {
+        match dsn.address.scheme.engine() {
+            Engine::Postgres => postgres::log_in(dsn, expected, self.timeouts).await?,
+            Engine::Mongo => mongo::log_in(dsn, self.timeouts).boxed().await?,
+        }
+        Ok(())
+    }
+
+    /// The logins of this kind that a server refused.
+    pub fn own_refusals(&self) -> &OwnRefusals {
+        &self.own_refusals
     }
 
     /// What such a login shows of a credential. Errors: what shows nothing of it.
@@ -166,6 +185,17 @@ impl Session {
         Ok(match self {
             Self::Postgres(session) => session.observe(question).await?,
             Self::Mongo(session) => session.observe(question).boxed().await?,
+        })
+    }
+
+    /// Reads on in the server's log about refused logins; without a position from its end.
+    pub async fn refused_logins(
+        &mut self,
+        after: Option<&str>,
+    ) -> Result<Result<Reading, Blind>, Error> {
+        Ok(match self {
+            Self::Postgres(session) => session.refused_logins(after).await?,
+            Self::Mongo(session) => session.refused_logins(after).boxed().await?,
         })
     }
 

@@ -27,6 +27,7 @@ pub mod run;
 pub mod serve;
 pub mod server;
 pub mod tasks;
+pub mod tripwire;
 pub mod watch;
 
 pub use context::Settings;

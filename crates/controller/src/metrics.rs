@@ -1,6 +1,7 @@
 //! All metrics, in a registry of our own. A typed function a metric is the only way to touch one,
 //! so that labels stay bounded: enums, server names, and what compatibility asks for; never a DSN.
 
+mod attempts;
 mod claims;
 mod reconcile;
 mod rotation;
@@ -8,7 +9,7 @@ mod rotation;
 use engine::ErrorClass;
 use prometheus::{IntCounterVec, Opts, Registry, TextEncoder, core::Collector};
 
-pub use self::{claims::ClaimGauges, reconcile::Reconcile, rotation::Rotation};
+pub use self::{attempts::Attempts, claims::ClaimGauges, reconcile::Reconcile, rotation::Rotation};
 
 pub struct Metrics {
     registry: Registry,
@@ -16,6 +17,7 @@ pub struct Metrics {
     pub rotation: Rotation,
     pub claims: ClaimGauges,
     pub errors: Errors,
+    pub attempts: Attempts,
 }
 
 /// Failed passes by class.
@@ -37,6 +39,7 @@ impl Metrics {
             rotation: Rotation::new(&registry)?,
             claims: ClaimGauges::new(&registry)?,
             errors: Errors(errors),
+            attempts: Attempts::new(&registry)?,
             registry,
         })
     }

@@ -15,6 +15,7 @@ mod subject;
 
 pub(crate) use self::{
     happening::{Happening, addresses},
+    inspect::pods,
     observe::{Target, check_owner},
     pass::{Deferred, Pass, Published, Retired, Seen},
     subject::Subject,

@@ -43,6 +43,7 @@ use crate::{
     serve::{self, Gate, Health},
     server::{self, Keyring, ServerScope},
     tasks::{self, Tasks},
+    tripwire::Tripwire,
     watch::{self, Cache, Touched},
 };
 
@@ -211,6 +212,7 @@ fn context(
         role_claims: OnceLock::new(),
         copies: OnceLock::new(),
         reservations: Reservations::default(),
+        tripwire: Tripwire::default(),
         asking: Semaphore::new(ASKED_AT_ONCE),
         started_at: Timestamp::now(),
         client,

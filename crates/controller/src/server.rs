@@ -30,19 +30,21 @@ use kube::{
 };
 
 pub use self::access::Keyring;
+pub(crate) use self::access::log_in;
 use self::admin::Kept;
 use crate::{
     context::Context,
     engines::Session,
     error::{Error, chain},
+    limits::Permit,
+    tripwire,
     watch::Cache,
 };
 
 /// How often a server that is well is looked at.
 const LOOK: Duration = Duration::from_mins(10);
 
-/// How often one is looked at whose status may have more to say.
-const LATER: Duration = Duration::from_mins(1);
+/// How soon one is looked at whose admin's first login is to be shut.
 const SOON: Duration = Duration::from_secs(15);
 
 /// What the server reconciler shares beside the context: the claims that are counted.
@@ -72,15 +74,16 @@ pub async fn reconcile(
     let is_doubted = context.memory.get(&uid).attempts > 0;
     let is_idle = is_settled(&server) && !is_doubted && !admin::is_due(&server, now);
     if is_idle && next > now {
+        let watched = tripwire::look(context, &server, now).await;
         let status = server.status.clone().unwrap_or_default();
-        let counted = DatabaseServerStatus {
+        let mut counted = DatabaseServerStatus {
             databases: count(&server, &scope),
             ..status
         };
+        tripwire::report(&mut counted, &watched, server.metadata.generation, now);
         let _ = write(context, &server, &counted).await;
-        return Ok(Action::requeue(
-            schedule::until(now, next).min(Duration::from_mins(1)),
-        ));
+        let pause = tripwire::pause(context, &server);
+        return Ok(Action::requeue(schedule::until(now, next).min(pause)));
     }
     let seen = look(context, &server).await;
     if lacks_consent(&seen) && is_judged(&server) {
@@ -92,6 +95,10 @@ pub async fn reconcile(
     status.databases = count(&server, &scope);
     let kept = seen.as_ref().ok().map(|seen| seen.kept.as_ref());
     report::say(&mut status, &server, kept.flatten(), now);
+    if seen.is_ok() {
+        let watched = tripwire::look(context, &server, now).await;
+        tripwire::report(&mut status, &watched, server.metadata.generation, now);
+    }
     if write(context, &server, &status).await.is_ok() && kept.is_some() {
         context.hook.reached(Step::Record);
     }
@@ -110,8 +117,8 @@ pub async fn reconcile(
             }
             // Sessions that we left idle are closed within half a minute.
             let is_waiting = admin::waits_to_shut(&server) || has_published(&seen);
-            let wait = if is_waiting { SOON } else { LATER };
-            Ok(Action::requeue(wait))
+            let wait = if is_waiting { SOON } else { LOOK };
+            Ok(Action::requeue(wait.min(tripwire::pause(context, &server))))
         }
         Err(err) => {
             let attempts = context
@@ -144,6 +151,22 @@ struct Seen {
 }
 
 async fn look(context: &Context, server: &DatabaseServer) -> Result<Seen, Error> {
+    let (place, permit) = enter(context, server).await?;
+    let seen = ask(context, server, &place).await;
+    permit.learn(&seen);
+    let (admin, session, catalog) = seen?;
+    let kept = match server.spec.admin_rotation {
+        Some(_) => Some(admin::keep(context, server, &place, (&admin, session), &catalog).await),
+        None => None,
+    };
+    Ok(Seen { catalog, kept })
+}
+
+/// The server as the object describes it, and the right to speak to it.
+pub(crate) async fn enter(
+    context: &Context,
+    server: &DatabaseServer,
+) -> Result<(place::Server, Permit), Error> {
     let config = context.config.load();
     let known = place::Known {
         config: &config,
@@ -160,14 +183,7 @@ async fn look(context: &Context, server: &DatabaseServer) -> Result<Seen, Error>
         .unwrap_or(config.max_connections_per_server);
     let address = place.address.to_string();
     let permit = context.limits.enter(&address, connections).await?;
-    let seen = ask(context, server, &place).await;
-    permit.learn(&seen);
-    let (admin, session, catalog) = seen?;
-    let kept = match server.spec.admin_rotation {
-        Some(_) => Some(admin::keep(context, server, &place, (&admin, session), &catalog).await),
-        None => None,
-    };
-    Ok(Seen { catalog, kept })
+    Ok((place, permit))
 }
 
 async fn ask(
@@ -176,7 +192,7 @@ async fn ask(
     place: &place::Server,
 ) -> Result<(Dsn, Session, Catalog), Error> {
     let uid = server.uid().unwrap_or_default();
-    let (admin, mut session) = access::enter(context, place, &uid).await?;
+    let (admin, mut session) = log_in(context, place, &uid).await?;
     let database: DatabaseName = admin.database.clone();
     let question = Question {
         roles: Vec::new(),

@@ -45,7 +45,7 @@ pub fn groups(sessions: &[Session], pods: &[Pod]) -> Vec<SessionGroup> {
     groups
 }
 
-fn named(login: String, address: Option<String>, pods: &[Pod]) -> SessionGroup {
+pub(crate) fn named(login: String, address: Option<String>, pods: &[Pod]) -> SessionGroup {
     let has_it = |pod: &&Pod| {
         address
             .as_ref()

@@ -8,7 +8,13 @@ use api::{
     role_claim::DbRoleClaim,
 };
 
-use crate::{ErrorClass, secret::Stored, source::SecretData, wishes::ClaimKind};
+use crate::{
+    ErrorClass,
+    names::{self, RoleName},
+    secret::Stored,
+    source::SecretData,
+    wishes::ClaimKind,
+};
 
 /// Why a role claim gets nothing, as long as nobody changes something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +70,11 @@ pub fn ground(
         ),
         namespace: namespace.to_owned(),
     })
+}
+
+/// `<name>_user`, so that the logins are called as the original calls them. It owns what they make.
+pub fn role(name: &str) -> Result<RoleName, names::Error> {
+    RoleName::try_from(format!("{name}_user"))
 }
 
 /// Whether the role claim shares the claim's own login instead of having one.

@@ -16,6 +16,7 @@ mod users;
 
 mod apply;
 mod lease;
+mod refusals;
 
 pub use engine::timeouts::Timeouts;
 

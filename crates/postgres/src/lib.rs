@@ -19,6 +19,7 @@ mod clients;
 mod fence;
 mod lent;
 mod populate;
+mod refusals;
 mod rights;
 mod share;
 

@@ -30,6 +30,17 @@ pub fn workspace() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
+/// The first fenced block of that language in a document that holds a text.
+pub fn documented(document: &str, language: &str, holds: &str) -> Result<String> {
+    let text = std::fs::read_to_string(workspace().join(document))?;
+    let fence = format!("```{language}\n");
+    let found = text.split(&fence).skip(1).find_map(|part| {
+        let (block, _) = part.split_once("```")?;
+        block.contains(holds).then(|| block.to_owned())
+    });
+    found.with_context(|| format!("{document} shows no {holds}"))
+}
+
 /// Where everything built or fetched is kept.
 pub fn cache() -> PathBuf {
     workspace().join("target/testbed")

@@ -299,7 +299,7 @@ pub struct RotationSpec {
 }
 
 /// CEL for a duration as Go writes it, or a number of minutes; zero is refused.
-const DURATION_RULE: &str = r"type(self) == int ? self > 0 : (size(self) < 32 && self.matches('^[0-9]+$|^([0-9]+([.][0-9]+)?(h|m|s|ms))+$') && self.matches('[1-9]'))";
+pub(crate) const DURATION_RULE: &str = r"type(self) == int ? self > 0 : (size(self) < 32 && self.matches('^[0-9]+$|^([0-9]+([.][0-9]+)?(h|m|s|ms))+$') && self.matches('[1-9]'))";
 
 /// Additions to the published Secret.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

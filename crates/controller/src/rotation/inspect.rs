@@ -65,7 +65,7 @@ impl<S: Subject> Pass<'_, S> {
 }
 
 /// The pods of a namespace. Without the right to list them sessions are told by their addresses.
-async fn pods(client: &Client, namespace: &str) -> Vec<inspection::Pod> {
+pub(crate) async fn pods(client: &Client, namespace: &str) -> Vec<inspection::Pod> {
     let params = ListParams::default().match_any();
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     match pods.list(&params).await {

@@ -49,7 +49,7 @@ impl Keyring {
 }
 
 /// A session of the admin, with the first of its credentials that the server takes.
-pub(super) async fn enter(
+pub(crate) async fn log_in(
     context: &Context,
     server: &Server,
     uid: &str,

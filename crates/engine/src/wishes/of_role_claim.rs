@@ -9,6 +9,7 @@ use crate::{
     address::Engine,
     asked::Asked,
     names::{DatabaseName, LoginPair, RoleName, SchemaName, SchemaRole},
+    role_claim,
     share::{Level, Share},
 };
 
@@ -72,11 +73,9 @@ impl Wishes {
     }
 }
 
-/// `<name>_user`, so that the logins are called as the original calls them. It owns what they make.
 fn role_name(claim: &str) -> Result<RoleName, Error> {
-    let role = format!("{claim}_user");
-    RoleName::try_from(role.clone()).map_err(|error| Error::LoginName {
-        login: format!("{role}_a"),
+    role_claim::role(claim).map_err(|error| Error::LoginName {
+        login: format!("{claim}_user_a"),
         error,
     })
 }

@@ -11,6 +11,7 @@ mod copies;
 mod drivers;
 mod logins;
 mod members;
+mod refusals;
 mod rotation;
 mod stage;
 mod tls;

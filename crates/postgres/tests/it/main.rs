@@ -7,6 +7,7 @@ mod crowd;
 mod deletion;
 mod login;
 mod quoting;
+mod refusals;
 mod roles;
 mod rotation;
 mod shares;

@@ -66,7 +66,11 @@ impl Stage {
 
     async fn of(major: u32, rank: Rank) -> Result<Self> {
         let builder = PostgresServer::builder().major(major).log_statements();
-        let server = builder.start().await?;
+        Self::with(builder.start().await?, rank).await
+    }
+
+    /// On a server of the test's own.
+    pub(crate) async fn with(server: PostgresServer, rank: Rank) -> Result<Self> {
         let dsn = match rank {
             Rank::Superuser => server.superuser(),
             Rank::Owner => server.create_owner_admin().await?.dsn,

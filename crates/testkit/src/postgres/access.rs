@@ -8,6 +8,7 @@ use postgres_protocol::password::scram_sha_256;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Dsn, SUPERUSER, execute};
+use crate::assets::documented;
 use crate::names;
 
 /// Address and superuser password of a server.
@@ -106,6 +107,13 @@ impl PostgresAccess {
             .await
             .with_context(|| format!("cannot create login {name}"))?;
         Ok(self.dsn(name, password))
+    }
+
+    /// Lets an admin read of refused logins, as the operations guide says.
+    pub async fn let_read_refusals(&self, admin: &str) -> Result<()> {
+        let guide = documented("docs/operations.md", "sql", "refused_logins")?;
+        let sql = guide.replace("TO dbadmin", &format!("TO {}", quote(admin)));
+        execute(&self.superuser().url(), &sql).await
     }
 
     /// Makes a database that belongs to `owner`, an existing role.

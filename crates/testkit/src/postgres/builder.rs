@@ -88,6 +88,14 @@ impl PostgresBuilder {
             .setting("log_line_prefix", "%m [%p] %u@%d ")
     }
 
+    /// The server keeps its log itself, in files of that format (`csvlog` or `jsonlog`) which SQL
+    /// can reach; what it says elsewhere ends.
+    #[must_use]
+    pub fn log_to(self, format: &str) -> Self {
+        self.setting("logging_collector", "on")
+            .setting("log_destination", format)
+    }
+
     /// A line of postgresql.conf; the last one of a name wins.
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
