@@ -22,7 +22,7 @@ const SERVERS: &str = "databaseservers";
 const ROLE_CLAIMS: &str = "dbroleclaims";
 
 /// What is merged over a sound spec, and the sentence that refuses it.
-const WRONG: [(&str, &str, &str); 25] = [
+const WRONG: [(&str, &str, &str); 30] = [
     (CLAIMS, r#"{"userName": ""}"#, "userName must not be empty"),
     (
         CLAIMS,
@@ -88,6 +88,31 @@ const WRONG: [(&str, &str, &str); 25] = [
         CLAIMS,
         r#"{"secretTemplate": {"annotations": {"persistance.atlas.infoblox.com/rotate": "1"}}}"#,
         "annotations of persistance.atlas.infoblox.com are the controller's own",
+    ),
+    (
+        CLAIMS,
+        r#"{"secretTemplate": {"formats": ["rails"]}}"#,
+        "supported values",
+    ),
+    (
+        CLAIMS,
+        r#"{"secretTemplate": {"type": "a type"}}"#,
+        "secretTemplate.type must be a type of Secrets",
+    ),
+    (
+        CLAIMS,
+        r#"{"secretTemplate": {"type": "kubernetes.io/tls"}}"#,
+        "only kubernetes.io/basic-auth has the keys",
+    ),
+    (
+        CLAIMS,
+        r#"{"secretTemplate": {"type": "bootstrap.kubernetes.io/token"}}"#,
+        "only kubernetes.io/basic-auth has the keys",
+    ),
+    (
+        ROLE_CLAIMS,
+        r#"{"secretTemplate": {"type": "kubernetes.io/service-account-token"}}"#,
+        "only kubernetes.io/basic-auth has the keys",
     ),
     (
         CLAIMS,
