@@ -22,7 +22,7 @@ const SERVERS: &str = "databaseservers";
 const ROLE_CLAIMS: &str = "dbroleclaims";
 
 /// What is merged over a sound spec, and the sentence that refuses it.
-const WRONG: [(&str, &str, &str); 29] = [
+const WRONG: [(&str, &str, &str); 27] = [
     (CLAIMS, r#"{"userName": ""}"#, "userName must not be empty"),
     (
         CLAIMS,
@@ -95,18 +95,8 @@ const WRONG: [(&str, &str, &str); 29] = [
         "secretTemplate.type must be a type of Secrets",
     ),
     (
-        CLAIMS,
-        r#"{"secretTemplate": {"type": "kubernetes.io/tls"}}"#,
-        "only kubernetes.io/basic-auth has the keys",
-    ),
-    (
-        CLAIMS,
-        r#"{"secretTemplate": {"type": "bootstrap.kubernetes.io/token"}}"#,
-        "only kubernetes.io/basic-auth has the keys",
-    ),
-    (
         ROLE_CLAIMS,
-        r#"{"secretTemplate": {"type": "kubernetes.io/service-account-token"}}"#,
+        r#"{"secretTemplate": {"type": "bootstrap.kubernetes.io/token"}}"#,
         "only kubernetes.io/basic-auth has the keys",
     ),
     (

@@ -80,7 +80,7 @@ impl SecretShape {
     /// What of it has no effect on a Secret as it stands, in sentences.
     pub fn ignored(&self, engine: Engine, secret: &Stored) -> Vec<String> {
         let foreign = self.formats.iter().filter(|format| !format.is_of(engine));
-        let foreign: Vec<&str> = foreign.map(|format| format.into()).collect();
+        let foreign: Vec<&str> = foreign.map(Into::into).collect();
         let mut sentences = Vec::new();
         if !foreign.is_empty() {
             let names = foreign.join(", ");
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn every_documented_format_is_known_and_no_other() {
         let all = shape("dsn.txt", formats(&FORMATS)).unwrap().formats;
-        let names: Vec<&str> = all.iter().map(|format| format.into()).collect();
+        let names: Vec<&str> = all.iter().map(Into::into).collect();
         assert_eq!(names, FORMATS);
         let error = shape("", formats(&["rails"])).unwrap_err();
         assert_eq!(error.class(), ErrorClass::InvalidSpec);
