@@ -3,6 +3,7 @@
 mod conditions;
 mod definitions;
 mod deletion;
+pub(crate) mod formats;
 mod hostile;
 mod inspect;
 mod life;

@@ -22,7 +22,7 @@ const SERVERS: &str = "databaseservers";
 const ROLE_CLAIMS: &str = "dbroleclaims";
 
 /// What is merged over a sound spec, and the sentence that refuses it.
-const WRONG: [(&str, &str, &str); 26] = [
+const WRONG: [(&str, &str, &str); 29] = [
     (CLAIMS, r#"{"userName": ""}"#, "userName must not be empty"),
     (
         CLAIMS,
@@ -91,6 +91,16 @@ const WRONG: [(&str, &str, &str); 26] = [
     ),
     (
         CLAIMS,
+        r#"{"secretTemplate": {"type": "a type"}}"#,
+        "secretTemplate.type must be a type of Secrets",
+    ),
+    (
+        ROLE_CLAIMS,
+        r#"{"secretTemplate": {"type": "bootstrap.kubernetes.io/token"}}"#,
+        "only kubernetes.io/basic-auth has the keys",
+    ),
+    (
+        CLAIMS,
         r#"{"useExistingSource": true}"#,
         "useExistingSource is true, so sourceDataFrom must say",
     ),
@@ -138,6 +148,11 @@ const WRONG: [(&str, &str, &str); 26] = [
         SERVERS,
         r#"{"tripwire": {"grace": "soon"}}"#,
         "grace must be a positive duration",
+    ),
+    (
+        SERVERS,
+        r#"{"adminRotation": {"period": "soon"}}"#,
+        "period must be a positive duration",
     ),
     (
         ROLE_CLAIMS,

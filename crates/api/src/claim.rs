@@ -8,8 +8,8 @@ pub(crate) use self::spec::DURATION_RULE;
 pub use self::{
     inspection::{Inspection, SessionGroup},
     spec::{
-        Database, DatabaseClaim, DatabaseClaimSpec, DatabaseRole, PER_DATABASE, RotationSpec,
-        SecretRef, SecretTemplate, SourceDataFrom, Tag,
+        Database, DatabaseClaim, DatabaseClaimSpec, DatabaseRole, FORMATS, PER_DATABASE,
+        RotationSpec, SecretRef, SecretTemplate, SourceDataFrom, Tag,
     },
     status::{
         Binding, ConnectionInfo, ConsumersStatus, DatabaseClaimStatus, OldStatus, Revocation,

@@ -133,6 +133,11 @@ pub mod secret_key {
     pub const TLS: &str = "tls";
     pub const CONNECTION_STRING: &str = "connectionString.standard";
     pub const CONNECTION_STRING_SRV: &str = "connectionString.standardSrv";
+    // The files of `secretTemplate.formats`, ours only in the Secrets of who asks for them.
+    pub const DOTENV: &str = ".env";
+    pub const SPRING: &str = "application.properties";
+    pub const DJANGO: &str = "django.json";
+    pub const NODE: &str = "node.json";
 
     /// What the keys of MongoDB's further connection strings begin with.
     pub const URI_OF: &str = "uri.";
@@ -147,10 +152,11 @@ pub mod secret_key {
     pub fn is_fit(key: &str) -> bool {
         const LONGEST: usize = 253;
         let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        !key.is_empty() && key.len() <= LONGEST && !key.starts_with("..") && key.chars().all(is_fit)
+        let is_folder = key == "." || key.starts_with("..");
+        !key.is_empty() && key.len() <= LONGEST && !is_folder && key.chars().all(is_fit)
     }
 
-    /// Every key that the controller may publish, beside those of further databases.
+    /// Every key that the controller may publish unasked, beside those of further databases.
     pub const ALL: [&str; 23] = [
         DSN,
         URI_DSN,

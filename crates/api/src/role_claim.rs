@@ -8,7 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    claim::{Binding, Inspection, RotationStatus},
+    claim::{Binding, Inspection, RotationStatus, SecretTemplate},
     names,
 };
 
@@ -41,6 +41,10 @@ pub struct DbRoleClaimSpec {
         .message("secretName must be a valid Secret name: lower case letters, digits, '-' and '.'"))]
     #[schemars(length(max = 253))]
     pub secret_name: Option<String>,
+    /// Additions to the published Secret. Unset, keys and files are those of the source claim; a
+    /// copy of its Secret has those always, and of this labels, annotations and type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_template: Option<SecretTemplate>,
     /// Schema to role: `readonly`, `regular` or `admin`. With MongoDB database to role, and `read`
     /// and `readWrite` are other words for the first two. Unset copies the source claim's Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]

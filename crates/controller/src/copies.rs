@@ -58,12 +58,9 @@ pub async fn bring(
     if data.is_empty() {
         return Err(unpublished().into());
     }
-    let shape = SecretShape {
-        name: role_claim.secret_name().to_owned(),
-        annotations: [(annotation::COPY_OF.to_owned(), name_of(source))].into(),
-        is_owned: true,
-        ..SecretShape::default()
-    };
+    let mut shape = SecretShape::of_copy(role_claim);
+    let is_copy = (annotation::COPY_OF.to_owned(), name_of(source));
+    shape.annotations.extend([is_copy]);
     let is_true =
         |found: &Found| found.stored.holds(&data) && publish::is_dressed(found, &id, &shape, &data);
     let (found, is_new) = match found {
@@ -80,6 +77,21 @@ pub async fn bring(
         found,
         is_new,
     })
+}
+
+/// What of a role claim's wishes has no effect on the copy, in sentences.
+pub fn ignored(role_claim: &DbRoleClaim, copy: &Stored) -> Vec<String> {
+    let own = role_claim.spec.secret_template.clone().unwrap_or_default();
+    let fields = [
+        ("data", own.data.is_empty()),
+        ("formats", own.formats.is_empty()),
+    ];
+    let fields = fields.into_iter().filter(|(_, is_empty)| !is_empty);
+    let sentences = fields.map(|(field, _)| {
+        format!("secretTemplate.{field}: the Secret is a copy, and has the keys of what it copies")
+    });
+    let shape = SecretShape::of_copy(role_claim);
+    sentences.chain(shape.ignored_type(copy)).collect()
 }
 
 /// What the copy says of the credential: the same as the original.

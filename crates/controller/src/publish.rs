@@ -111,6 +111,7 @@ fn stored(object: &Secret) -> Stored {
             .flatten()
             .map(|o| o.uid.clone())
             .collect(),
+        type_: object.type_.clone().unwrap_or_default(),
         data: data(object),
     }
 }
@@ -226,7 +227,7 @@ fn object(
     data: &SecretData,
     publication: &Publication,
 ) -> Secret {
-    let mut object = found.map_or_else(new_object, |found| found.object.clone());
+    let mut object = found.map_or_else(|| new_object(shape), |found| found.object.clone());
     let metadata = &mut object.metadata;
     metadata.name = Some(shape.name.clone());
     metadata.namespace = Some(claim.namespace.clone());
@@ -272,10 +273,14 @@ fn names_of(data: &SecretData) -> String {
     names.join(",")
 }
 
-fn new_object() -> Secret {
+/// What a Secret is that says nothing of itself (Kubernetes API, `Secret.type`).
+const OPAQUE: &str = "Opaque";
+
+fn new_object(shape: &SecretShape) -> Secret {
+    let wished = shape.type_.clone();
     Secret {
         metadata: ObjectMeta::default(),
-        type_: Some("Opaque".to_owned()),
+        type_: Some(wished.unwrap_or_else(|| OPAQUE.to_owned())),
         ..Secret::default()
     }
 }

@@ -123,6 +123,11 @@ impl Address {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The first host's port; none where DNS says it.
+    pub fn port(&self) -> Option<u16> {
+        (self.scheme != Scheme::MongoSrv).then_some(self.primary.port)
+    }
+
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         std::iter::once(&self.primary).chain(&self.others)
     }

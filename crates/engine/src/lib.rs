@@ -9,6 +9,7 @@ pub mod consumers;
 pub mod decide;
 pub mod dsn;
 pub mod error_class;
+pub mod format;
 pub mod inspection;
 pub mod mark;
 pub mod names;

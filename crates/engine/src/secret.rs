@@ -22,6 +22,8 @@ pub struct Stored {
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
     pub owner_uids: Vec<String>,
+    /// Never changes while the Secret lives.
+    pub type_: String,
     pub data: SecretData,
 }
 
@@ -172,6 +174,8 @@ pub fn data(dsn: &Dsn, shape: &SecretShape, generation: i64) -> SecretData {
         data.insert(dsn_name.clone(), dsn.keywords());
         data.insert(format!("uri_{dsn_name}"), dsn.uri());
     }
+    let files = shape.formats.iter().filter_map(|format| format.file(dsn));
+    data.extend(files.map(|(key, text)| (key.to_owned(), text)));
     for (key, text) in of_templates(dsn, shape) {
         data.entry(key).or_insert(text);
     }
@@ -186,6 +190,11 @@ fn of_templates(dsn: &Dsn, shape: &SecretShape) -> SecretData {
         Part::Username => dsn.credential.login.as_str().into(),
         Part::Password => dsn.credential.password.expose_secret().into(),
         Part::Host => address.primary.host.as_str().into(),
+        Part::Port => address
+            .port()
+            .map(|port| port.to_string())
+            .unwrap_or_default()
+            .into(),
         Part::Hosts => address.to_string().into(),
         Part::Database => dsn.database.as_str().into(),
         Part::Databases => std::iter::once(dsn.database.as_str())
@@ -193,6 +202,8 @@ fn of_templates(dsn: &Dsn, shape: &SecretShape) -> SecretData {
             .collect::<Vec<_>>()
             .join(",")
             .into(),
+        Part::SslMode if address.scheme == Scheme::Postgres => address.ssl_mode.as_str().into(),
+        Part::SslMode => "".into(),
         Part::ReplicaSet => parameter(key::REPLICA_SET),
         Part::AuthSource => parameter(key::AUTH_SOURCE),
     };
@@ -429,7 +440,7 @@ mod tests {
             ("SET", "{replicaSet}"),
         ];
         let texts = texts.map(|(key, text)| (key.to_owned(), text.to_owned()));
-        shape.templates = crate::template::all(&texts.into(), "").unwrap();
+        shape.templates = crate::template::all(&texts.into(), "", &[]).unwrap();
         let data = data(&dsn, &shape, 7);
         let text = |key: &str| data.get(key).map(ExposeSecret::expose_secret);
         assert_eq!(

@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use api::names::secret_key;
 
-use crate::dsn::encoded;
+use crate::{dsn::encoded, format::Format};
 
 /// As long as any connection string that a driver takes.
 const LONGEST: usize = 4096;
@@ -16,21 +16,25 @@ pub enum Part {
     Username,
     Password,
     Host,
+    Port,
     Hosts,
     Database,
     /// All of the claim's databases, with a comma between them.
     Databases,
+    SslMode,
     ReplicaSet,
     AuthSource,
 }
 
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 10] = [
     ("username", Part::Username),
     ("password", Part::Password),
     ("host", Part::Host),
+    ("port", Part::Port),
     ("hosts", Part::Hosts),
     ("database", Part::Database),
     ("databases", Part::Databases),
+    ("sslmode", Part::SslMode),
     ("replicaSet", Part::ReplicaSet),
     ("authSource", Part::AuthSource),
 ];
@@ -128,9 +132,10 @@ fn part(name: &str) -> Result<Piece, Error> {
 pub(crate) fn all(
     texts: &BTreeMap<String, String>,
     dsn_name: &str,
+    formats: &[Format],
 ) -> Result<BTreeMap<String, Template>, (String, Error)> {
     let checked = texts.iter().map(|(key, text)| {
-        let template = check_key(key, dsn_name).and_then(|()| Template::parse(text));
+        let template = check_key(key, dsn_name, formats).and_then(|()| Template::parse(text));
         template
             .map(|template| (key.clone(), template))
             .map_err(|error| (key.clone(), error))
@@ -138,13 +143,14 @@ pub(crate) fn all(
     checked.collect()
 }
 
-fn check_key(key: &str, dsn_name: &str) -> Result<(), Error> {
+fn check_key(key: &str, dsn_name: &str, formats: &[Format]) -> Result<(), Error> {
     if !secret_key::is_fit(key) {
         return Err(Error::Key);
     }
     let is_of_dsn_name = key == dsn_name || key.strip_prefix("uri_") == Some(dsn_name);
     let is_ours = secret_key::ALL.contains(&key) || key.starts_with(secret_key::URI_OF);
-    if is_ours || is_of_dsn_name {
+    let is_of_format = formats.iter().any(|format| format.key() == Some(key));
+    if is_ours || is_of_dsn_name || is_of_format {
         return Err(Error::Reserved);
     }
     Ok(())
@@ -204,18 +210,22 @@ mod tests {
     fn keys_that_are_published_anyway_are_reserved() {
         let error = |key: &str| {
             let texts = BTreeMap::from([(key.to_owned(), "{username}".to_owned())]);
-            all(&texts, "my.txt").err()
+            all(&texts, "my.txt", &[Format::Django]).err()
         };
-        for key in secret_key::ALL
-            .into_iter()
-            .chain(["my.txt", "uri_my.txt", "uri.profiles"])
-        {
+        for key in secret_key::ALL.into_iter().chain([
+            "my.txt",
+            "uri_my.txt",
+            "uri.profiles",
+            secret_key::DJANGO,
+        ]) {
             assert_eq!(error(key), Some((key.to_owned(), Error::Reserved)));
         }
-        for key in ["", "a b", "a/b", "..", "ü"] {
+        for key in ["", "a b", "a/b", ".", "..", "ü"] {
             assert_eq!(error(key), Some((key.to_owned(), Error::Key)));
         }
-        assert_eq!(error("MONGODB_URL"), None);
+        for key in ["MONGODB_URL", secret_key::NODE] {
+            assert_eq!(error(key), None);
+        }
     }
 
     proptest! {

@@ -4,8 +4,9 @@ mod access;
 mod of_admin;
 mod of_claim;
 mod of_role_claim;
+mod secret_shape;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use api::names::label;
 
@@ -13,6 +14,7 @@ pub use self::{
     access::{Access, Accounts, RoleWish},
     of_claim::{Error, deletes},
     of_role_claim::role_claim_logins,
+    secret_shape::SecretShape,
 };
 use crate::{
     address::Engine,
@@ -22,7 +24,6 @@ use crate::{
     names::{DatabaseName, Login, LoginPair, RoleName},
     password::Policy,
     share::Share,
-    template::Template,
 };
 
 /// What publishes a Secret.
@@ -145,24 +146,6 @@ impl SystemFunction {
             value: value.to_owned(),
         })
     }
-}
-
-/// What the published Secret looks like beside the credential.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SecretShape {
-    pub name: String,
-    pub dsn_name: String,
-    pub engine: String,
-    pub labels: BTreeMap<String, String>,
-    pub annotations: BTreeMap<String, String>,
-    /// The claim's own keys.
-    pub templates: BTreeMap<String, Template>,
-    /// The claim's databases after the first.
-    pub other_databases: Vec<DatabaseName>,
-    /// Whether each database logs the claim in itself.
-    pub is_per_database: bool,
-    /// Whether the Secret goes with the claim (`Delete`), and so carries an owner reference.
-    pub is_owned: bool,
 }
 
 impl Wishes {

@@ -12,7 +12,8 @@ use clap::{Parser, Subcommand, ValueEnum};
     name = "kubectl-dbclaim",
     bin_name = "kubectl dbclaim",
     version,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not ready or waited in vain."
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not ready or waited in vain; \
+                  connect ends as psql does."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -165,5 +166,22 @@ mod tests {
             assert_eq!(Duration::from(timeout).as_secs(), seconds);
         }
         assert!("soon".parse::<Timeout>().is_err());
+    }
+
+    #[test]
+    fn the_output_is_said_as_kubectl_takes_it() {
+        for words in [
+            &["-o", "json", "list"][..],
+            &["list", "-o", "json"],
+            &["list", "-ojson"],
+            &["list", "-o=json"],
+            &["list", "--output=json"],
+            &["list", "--output", "json"],
+        ] {
+            let args = Args::try_parse_from(["kubectl-dbclaim"].iter().chain(words));
+            let output = args.ok().map(|args| args.output);
+            assert_eq!(output, Some(Output::Json), "{words:?}");
+        }
+        assert!(Args::try_parse_from(["kubectl-dbclaim", "list", "-o", "yaml"]).is_err());
     }
 }

@@ -8,7 +8,7 @@ use api::claim::{DatabaseClaim, Inspection};
 use api::conditions::{self, Type};
 use api::names::annotation;
 use api::role_claim::DbRoleClaim;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -63,7 +63,7 @@ pub(crate) async fn until<T>(
     patience: Duration,
     mut look: impl FnMut(&Found) -> Option<T>,
 ) -> Result<Waited<T>> {
-    let (bar, deadline) = (bar(name), Instant::now() + patience);
+    let (bar, began) = (bar(name, patience), Instant::now());
     let waited = loop {
         let found = claims::find(cluster, name).await?;
         if let Some(seen) = look(&found) {
@@ -73,10 +73,12 @@ pub(crate) async fn until<T>(
         if let Some(obstacle) = &obstacle {
             bar.set_message(format!("{name}: {obstacle}"));
         }
-        if Instant::now() >= deadline {
+        let elapsed = began.elapsed();
+        if elapsed >= patience {
             let nobody = || "no controller has acted on it".to_owned();
             break Waited::InVain(obstacle.unwrap_or_else(nobody));
         }
+        bar.set_position(millis(elapsed));
         bar.tick();
         sleep(POLL).await;
     };
@@ -110,12 +112,19 @@ fn obstacle(claim: &Found) -> Option<String> {
     Some(format!("{}: {words}", found.reason))
 }
 
-/// Shown where standard error is a terminal.
-fn bar(name: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
-        bar.set_style(style);
+/// How much of the patience is over, and what is waited for; shown where standard error is a
+/// terminal.
+fn bar(name: &str, patience: Duration) -> ProgressBar {
+    let bar = ProgressBar::new(millis(patience));
+    let template = "[{bar:16}] {elapsed} of {prefix}  {wide_msg}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
     }
+    bar.set_prefix(format!("{:#}", HumanDuration(patience)));
     bar.set_message(format!("{name}: waiting for the controller"));
     bar
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,5 @@
-//! `connect`: psql with the credential that the claim publishes now.
+//! `connect`: psql with the credential that the claim publishes now, or, for programs, where it
+//! would log in.
 //! The password goes through a file that only the caller can read, never over a command line or
 //! the environment, which others on the machine may see.
 
@@ -12,15 +13,23 @@ use anyhow::{Context, Result, bail};
 use api::names::secret_key as key;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::Ended;
+use crate::args::Output;
 use crate::claims;
 use crate::cluster::Cluster;
+use crate::output;
 
 /// Runs psql with `arguments` until it ends, and ends as it does.
-pub(crate) async fn run(cluster: &Cluster, name: &str, arguments: &[String]) -> Result<Ended> {
+pub(crate) async fn run(
+    cluster: &Cluster,
+    name: &str,
+    arguments: &[String],
+    output: Output,
+) -> Result<Ended> {
     let summary = claims::find(cluster, name).await?.summary();
     let secret = cluster.api::<Secret>().get_opt(&summary.secret).await;
     let secret = secret.with_context(|| format!("cannot read Secret {}", summary.secret))?;
@@ -30,6 +39,10 @@ pub(crate) async fn run(cluster: &Cluster, name: &str, arguments: &[String]) -> 
             summary.secret
         );
     };
+    if output == Output::Json {
+        output::json(&place(name, &summary.secret, &data))?;
+        return Ok(Ended::Well);
+    }
     let folder = TempDir::with_prefix("kubectl-dbclaim-").context("no folder for the password")?;
     let mut psql = psql(&data, folder.path())?;
     let mut child = psql
@@ -45,6 +58,20 @@ pub(crate) async fn run(cluster: &Cluster, name: &str, arguments: &[String]) -> 
     };
     let code = ended.code().and_then(|code| u8::try_from(code).ok());
     Ok(Ended::As(code.unwrap_or(1)))
+}
+
+/// Everything that the Secret says of the login but its password.
+fn place(name: &str, secret: &str, data: &BTreeMap<String, ByteString>) -> Value {
+    let text = |key: &str| data.get(key).and_then(|text| str::from_utf8(&text.0).ok());
+    json!({
+        "claim": name,
+        "secret": secret,
+        "type": text(key::TYPE),
+        "login": text(key::USERNAME),
+        "host": text(key::HOSTNAME),
+        "port": text(key::PORT),
+        "database": text(key::DATABASE),
+    })
 }
 
 fn psql(data: &BTreeMap<String, ByteString>, folder: &Path) -> Result<Command> {

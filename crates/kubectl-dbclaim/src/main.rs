@@ -93,7 +93,9 @@ async fn run(args: Args) -> anyhow::Result<Ended> {
             plan::run(&cluster, &claim, timeout.into(), output).await
         }
         Command::Adopt(adopting) => adopt::run(&cluster, &adopting, output).await,
-        Command::Connect { claim, arguments } => connect::run(&cluster, &claim, &arguments).await,
+        Command::Connect { claim, arguments } => {
+            connect::run(&cluster, &claim, &arguments, output).await
+        }
         Command::Pause { claim } => pause::run(&cluster, &claim, true, output).await,
         Command::Resume { claim } => pause::run(&cluster, &claim, false, output).await,
     }

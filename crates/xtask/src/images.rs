@@ -14,8 +14,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use layer::Layer;
+pub(crate) use layer::append;
 use layout::{Image, Platform};
-use recipe::{CLIENT, Ours, Recipe, SHIPPED};
+use recipe::{CLIENT, Recipe, SHIPPED};
+
+use crate::programs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -79,32 +82,9 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Recipe>> {
     names.iter().map(find).collect()
 }
 
-/// Builds the programs and returns the folder that they are in.
 fn build_programs(recipes: &[&Recipe], profile: &str) -> Result<PathBuf> {
-    let mut cargo = testkit::assets::cargo();
-    cargo.args(["build", "--locked", "--profile", profile]);
     let ours = recipes.iter().filter_map(|recipe| recipe.ours.as_ref());
-    for Ours {
-        package, binary, ..
-    } in ours.clone()
-    {
-        cargo.args(["--package", package, "--bin", binary]);
-    }
-    // Without a package cargo would build them all.
-    if ours.count() > 0 {
-        let status = cargo.status().context("cannot run cargo")?;
-        anyhow::ensure!(status.success(), "cargo build failed ({status})");
-    }
-    let folder = match profile {
-        "dev" => "debug",
-        other => other,
-    };
-    let target = std::env::var_os("CARGO_TARGET_DIR");
-    let target = target.map_or_else(
-        || testkit::assets::workspace().join("target"),
-        PathBuf::from,
-    );
-    Ok(target.join(folder))
+    programs::build(profile, ours.map(|ours| (ours.package, ours.binary)))
 }
 
 fn layer_of(recipe: &Recipe, programs: &Path) -> Result<Layer> {

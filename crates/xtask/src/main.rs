@@ -12,6 +12,8 @@ mod docs;
 mod down;
 mod images;
 mod local;
+mod plugin;
+mod programs;
 mod setup;
 mod signals;
 mod specifications;
@@ -43,6 +45,8 @@ enum Command {
     Test(test::Args),
     /// Build the container images, without a Docker daemon
     Images(images::Args),
+    /// Pack the kubectl plugin for krew
+    Plugin(plugin::Args),
     /// Write the CRDs into config/ and the chart
     Crds(crds::Args),
     /// Check the rules of the repository and print its figures
@@ -71,6 +75,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Specifications => Box::pin(specifications::run()).await?,
         Command::Test(args) => return test::run(args).await,
         Command::Images(args) => images::run(&args)?,
+        Command::Plugin(args) => plugin::run(&args)?,
         Command::Crds(args) => crds::run(&args)?,
         Command::Tidy => tidy::run()?,
     }

@@ -314,13 +314,35 @@ pub struct SecretTemplate {
         .message("annotations of persistance.atlas.infoblox.com are the controller's own"))]
     #[schemars(length(max = 32))]
     pub annotations: BTreeMap<String, String>,
-    /// Keys of your own: texts with `{username}`, `{password}`, `{host}`, `{hosts}`, `{database}`,
-    /// `{databases}`, `{replicaSet}` and `{authSource}` in them, or percent-encoded, such as
-    /// `{password:encoded}`. A brace itself is written twice.
+    /// Keys of your own: texts with `{username}`, `{password}`, `{host}`, `{port}`, `{hosts}`,
+    /// `{database}`, `{databases}`, `{sslmode}`, `{replicaSet}` and `{authSource}` in them, or
+    /// percent-encoded, such as `{password:encoded}`. A brace itself is written twice.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(length(max = 32))]
     pub data: BTreeMap<String, String>,
+    /// Files that frameworks read, each as one more key: `dotenv` (`.env`), `spring`
+    /// (`application.properties`), `django` (`django.json`) and `node` (`node.json`). `url`, `jdbc`,
+    /// `libpq` and `pgpass` are published always.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "formats")]
+    pub formats: Vec<String>,
+    /// The type of a Secret that is made. Unset means `Opaque`. Kubernetes lets no type be changed:
+    /// another one counts from the next `secretName` on.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(
+        validation = Rule::new(r"self == '' || self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$')")
+            .message("secretTemplate.type must be a type of Secrets such as Opaque or servicebinding.io/postgresql"),
+        validation = Rule::new("!self.matches('^([a-z0-9.]+[.])?kubernetes[.]io/') || self == 'kubernetes.io/basic-auth'")
+            .message("secretTemplate.type: of Kubernetes' own types only kubernetes.io/basic-auth has the keys that are published")
+    )]
+    #[schemars(length(max = 317))]
+    pub type_: Option<String>,
 }
+
+/// What `secretTemplate.formats` may name.
+pub const FORMATS: [&str; 8] = [
+    "url", "jdbc", "libpq", "pgpass", "dotenv", "spring", "django", "node",
+];
 
 #[expect(clippy::unnecessary_wraps, reason = "serde wants the field's own type")]
 fn default_class() -> Option<String> {
@@ -354,6 +376,11 @@ fn auth_database(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 fn auth_mechanisms(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let items = words(&["SCRAM-SHA-256", "SCRAM-SHA-1"]);
     schemars::json_schema!({ "type": "array", "minItems": 1, "maxItems": 2, "items": items })
+}
+
+fn formats(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let items = words(&FORMATS);
+    schemars::json_schema!({ "type": "array", "maxItems": 8, "items": items })
 }
 
 fn reclaim_policy(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

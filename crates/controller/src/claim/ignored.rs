@@ -49,8 +49,10 @@ pub(super) fn ignored_fields(
         .filter_map(|(name, is_set)| is_set.then_some(name))
         .collect();
     let asked = &inputs.wishes.timing.asked;
-    let published = outcome.published.stored.generation();
-    let mut sentences = Vec::from_iter(asked.refused_revocation(published));
+    let wishes = &inputs.wishes;
+    let published = &outcome.published.stored;
+    let mut sentences = Vec::from_iter(asked.refused_revocation(published.generation()));
+    sentences.extend(wishes.secret.ignored(wishes.engine, published));
     if !names.is_empty() {
         sentences.push(format!(
             "{}: only for instances that a provider makes; this claim lives on an existing server",

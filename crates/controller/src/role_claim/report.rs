@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    copies::Copied,
+    copies::{self, Copied},
     error::{Error, chain},
     objects,
     rotation::record,
@@ -172,15 +172,28 @@ fn copied(role_claim: &DbRoleClaim, copy: &Copied, now: Timestamp) -> DbRoleClai
     status.rotation = None;
     status.database = None;
     status.schemas_status = None;
-    for type_ in [
-        Type::Rotating,
-        Type::Paused,
-        Type::Degraded,
-        Type::FieldsIgnored,
-    ] {
+    for type_ in [Type::Rotating, Type::Paused, Type::Degraded] {
         conditions::clear(&mut status.conditions, type_);
     }
+    let ignored = copies::ignored(role_claim, &copy.found.stored);
+    say_ignored(&mut status, role_claim, &ignored, now);
     status
+}
+
+fn say_ignored(
+    status: &mut DbRoleClaimStatus,
+    role_claim: &DbRoleClaim,
+    sentences: &[String],
+    now: Timestamp,
+) {
+    let (all, type_) = (&mut status.conditions, Type::FieldsIgnored);
+    if sentences.is_empty() {
+        conditions::clear(all, type_);
+        return;
+    }
+    let (message, generation) = (sentences.join("; "), role_claim.metadata.generation);
+    let reason = reason::NO_EFFECT;
+    conditions::set(all, type_, true, reason, message, generation, now);
 }
 
 fn served(role_claim: &DbRoleClaim, outcome: &Outcome, now: Timestamp) -> DbRoleClaimStatus {
@@ -222,17 +235,16 @@ fn served(role_claim: &DbRoleClaim, outcome: &Outcome, now: Timestamp) -> DbRole
         Type::Rotating,
         outcome.published.deferred.as_ref().map(record::deferred),
     );
-    let asked = &outcome.wishes.timing.asked;
-    let refused = asked.refused_revocation(outcome.published.stored.generation());
-    say(
-        Type::FieldsIgnored,
-        refused.map(|text| (reason::NO_EFFECT, text)),
-    );
     let is_paused = outcome.wishes.timing.is_paused;
     say(Type::Paused, is_paused.then(record::paused));
     if let Some(rights) = &outcome.rights {
         say(Type::Degraded, degraded(&rights.unreachable));
     }
+    let (wishes, secret) = (&outcome.wishes, &outcome.published.stored);
+    let refused = wishes.timing.asked.refused_revocation(secret.generation());
+    let mut ignored = Vec::from_iter(refused);
+    ignored.extend(wishes.secret.ignored(wishes.engine, secret));
+    say_ignored(&mut status, role_claim, &ignored, now);
     status
 }
 

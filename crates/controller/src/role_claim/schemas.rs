@@ -400,6 +400,11 @@ pub(super) async fn leave(
     context: &Context,
     source: &DatabaseClaim,
 ) -> Result<(), Error> {
+    // Nothing is published here any more, and a bad text must not keep the logins.
+    let (mut role_claim, mut source) = (role_claim.clone(), source.clone());
+    role_claim.spec.secret_template = None;
+    source.spec.secret_template = None;
+    let (role_claim, source) = (&role_claim, &source);
     let at = Source::of(role_claim, context, source).await?;
     let connections = at.inputs.connections(&context.config.load());
     let circuit = at.inputs.circuit(&at.admin);

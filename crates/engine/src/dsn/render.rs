@@ -125,7 +125,17 @@ impl Dsn {
         .into()
     }
 
-    /// For pgjdbc, which reads user and password as parameters and knows several hosts.
+    /// For pgjdbc, which knows several hosts. Who logs in is not in it.
+    pub(crate) fn jdbc_url(&self) -> String {
+        let database = encoded(self.database.as_str());
+        format!(
+            "jdbc:postgresql://{}/{database}?{}",
+            self.address,
+            self.query()
+        )
+    }
+
+    /// The same with user and password, which pgjdbc reads as parameters.
     pub fn jdbc_uri(&self) -> SecretString {
         format!(
             "jdbc:postgresql://{}/{}?user={}&password={}&{}",

@@ -1,7 +1,7 @@
 //! Reads a claim's wishes out of its spec, the server's defaults and the configuration.
 
 use api::{
-    claim::{DatabaseClaim, DatabaseClaimStatus, PER_DATABASE},
+    claim::{DatabaseClaim, DatabaseClaimStatus, FORMATS, PER_DATABASE},
     config::Config,
     role_claim::DbRoleClaim,
 };
@@ -36,6 +36,10 @@ pub enum Error {
     },
     #[error("secretTemplate.data: key {key:?} {error}")]
     Template { key: String, error: template::Error },
+    #[error("secretTemplate.formats: {name:?} is none; there are {}", FORMATS.join(", "))]
+    Format { name: String },
+    #[error("dsnName: key {key} is that of a file in secretTemplate.formats; choose another")]
+    DsnName { key: &'static str },
     #[error(transparent)]
     Timing(#[from] timing::Error),
     #[error("the claim has no {0}; it was not read from an API server")]
@@ -51,6 +55,8 @@ impl Error {
             | Self::Level { .. }
             | Self::Database { .. }
             | Self::Template { .. }
+            | Self::Format { .. }
+            | Self::DsnName { .. }
             | Self::Timing(_) => ErrorClass::InvalidSpec,
             Self::Metadata(_) => ErrorClass::Bug,
         }
@@ -239,25 +245,23 @@ fn secret_shape(
     if claim.metadata.deletion_timestamp.is_some() {
         // Nothing is published any more, and a bad text must not keep the claim's logins.
         own.data.clear();
+        own.formats.clear();
     }
-    let dsn_name = claim.spec.dsn_name.clone().unwrap_or_default();
-    let templates = template::all(&own.data, &dsn_name);
-    Ok(SecretShape {
+    let shape = SecretShape {
         name: claim.secret_name().to_owned(),
-        templates: templates.map_err(|(key, error)| Error::Template { key, error })?,
         other_databases: access.others.clone(),
         is_per_database: access.is_per_database,
-        dsn_name,
+        dsn_name: claim.spec.dsn_name.clone().unwrap_or_default(),
         engine: claim
             .spec
             .type_
             .clone()
             .filter(|engine| !engine.is_empty())
             .unwrap_or_else(|| "postgres".to_owned()),
-        labels: own.labels,
-        annotations: own.annotations,
         is_owned: deletes(claim, server),
-    })
+        ..SecretShape::default()
+    };
+    shape.with(own)
 }
 
 #[cfg(test)]

@@ -56,15 +56,7 @@ impl Wishes {
             system_functions: Vec::new(),
             wants_replication: false,
             password: source.password,
-            secret: SecretShape {
-                name: role_claim.secret_name().to_owned(),
-                other_databases: access.others.clone(),
-                labels: BTreeMap::new(),
-                annotations: BTreeMap::new(),
-                is_per_database: false,
-                is_owned: true,
-                ..source.secret.clone()
-            },
+            secret: secret_shape(role_claim, source, &access)?,
             engine: source.engine,
             access,
             share: share.transpose()?,
@@ -128,6 +120,28 @@ fn access(source: &Access, levels: &BTreeMap<String, Level>) -> Result<Access, E
         mechanisms: source.mechanisms.clone(),
         recorded: Vec::new(),
     })
+}
+
+/// Keys and files are the source claim's, unless the role claim says its own.
+fn secret_shape(
+    role_claim: &DbRoleClaim,
+    source: &Wishes,
+    access: &Access,
+) -> Result<SecretShape, Error> {
+    let shape = SecretShape {
+        name: role_claim.secret_name().to_owned(),
+        other_databases: access.others.clone(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        type_: None,
+        is_per_database: false,
+        is_owned: true,
+        ..source.secret.clone()
+    };
+    match &role_claim.spec.secret_template {
+        Some(own) => shape.with(own.clone()),
+        None => Ok(shape),
+    }
 }
 
 /// The logins of a role claim of that name, where they can exist at all.

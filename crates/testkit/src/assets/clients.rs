@@ -68,16 +68,31 @@ impl Language {
 
     /// The client's command; it lacks its one argument, which says where the server is.
     pub fn client(self, engine: Engine) -> Result<Command> {
-        let sources = workspace()
-            .join("crates/dbproxy/tests/clients")
-            .join(engine.name())
-            .join(self.name());
+        let sources = self.sources(engine);
         match self {
             Self::Python => python(&sources.join("client.py")),
-            Self::Java => java(&sources),
+            Self::Java => self.program(engine, &sources.join("Client.java")),
             Self::Go => go(&sources, engine),
-            Self::Node => node(&sources),
+            Self::Node => self.program(engine, &sources.join("client.js")),
         }
+    }
+
+    /// Runs a program of one file with the client's driver.
+    pub fn program(self, engine: Engine, program: &Path) -> Result<Command> {
+        let sources = self.sources(engine);
+        let mut command = match self {
+            Self::Python => with_packages(&sources.join("requirements.txt"))?,
+            Self::Java => java(&sources)?,
+            Self::Go => anyhow::bail!("a program in Go is a folder, with a manifest of its own"),
+            Self::Node => node(&sources)?,
+        };
+        command.arg(program);
+        Ok(command)
+    }
+
+    fn sources(self, engine: Engine) -> PathBuf {
+        let all = workspace().join("crates/dbproxy/tests/clients");
+        all.join(engine.name()).join(self.name())
     }
 }
 
@@ -99,17 +114,22 @@ impl Language {
 
 /// Runs `program` with the packages that the `requirements.txt` beside it names.
 pub fn python(program: &Path) -> Result<Command> {
-    let requirements = program.with_file_name("requirements.txt");
-    let packages = installed("python", &requirements, |unfinished| {
+    let mut client = with_packages(&program.with_file_name("requirements.txt"))?;
+    client.arg(program);
+    Ok(client)
+}
+
+fn with_packages(requirements: &Path) -> Result<Command> {
+    let packages = installed("python", requirements, |unfinished| {
         has("python3", "python3-pip")?;
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "install", "--quiet", "--no-input"]);
         pip.args(["--disable-pip-version-check", "--root-user-action=ignore"]);
         pip.arg("--target").arg(unfinished);
-        run(pip.arg("--requirement").arg(&requirements)).map(drop)
+        run(pip.arg("--requirement").arg(requirements)).map(drop)
     })?;
     let mut client = Command::new("python3");
-    client.env("PYTHONPATH", packages).arg(program);
+    client.env("PYTHONPATH", packages);
     Ok(client)
 }
 
@@ -127,7 +147,6 @@ fn java(sources: &Path) -> Result<Command> {
     let mut client = Command::new("java");
     client.args(["-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
     client.arg("-cp").arg(jars.join("*"));
-    client.arg(sources.join("Client.java"));
     Ok(client)
 }
 
@@ -157,7 +176,6 @@ fn node(sources: &Path) -> Result<Command> {
     })?;
     let mut client = Command::new("node");
     client.env("NODE_PATH", packages.join("node_modules"));
-    client.arg(sources.join("client.js"));
     Ok(client)
 }
 

@@ -80,7 +80,7 @@ impl Layer {
 }
 
 /// Adds one entry without a trace of this machine.
-pub(super) fn append(
+pub(crate) fn append(
     tar: &mut Builder<Vec<u8>>,
     path: &str,
     kind: EntryType,

@@ -18,6 +18,7 @@ const RULES: [Rule; 4] = [
         allowed: &[
             "crates/engine/src/password.rs",
             "crates/engine/src/dsn",
+            "crates/engine/src/format",
             "crates/engine/src/secret.rs",
             "crates/engine/src/source.rs",
             "crates/postgres/src/admins.rs",

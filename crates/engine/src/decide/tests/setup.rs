@@ -98,6 +98,7 @@ pub(crate) fn stored(login: &str) -> Stored {
         ]
         .into(),
         owner_uids: Vec::new(),
+        type_: "Opaque".to_owned(),
         data: pairs
             .map(|(key, value)| (key.to_owned(), value.into()))
             .into(),
