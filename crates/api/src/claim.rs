@@ -4,11 +4,12 @@ mod inspection;
 mod spec;
 mod status;
 
+pub(crate) use self::spec::drift_policy;
 pub use self::{
     inspection::{Inspection, SessionGroup},
     spec::{
-        Database, DatabaseClaim, DatabaseClaimSpec, DatabaseRole, PER_DATABASE, RotationSpec,
-        SecretRef, SecretTemplate, SourceDataFrom, Tag,
+        Database, DatabaseClaim, DatabaseClaimSpec, DatabaseRole, OBSERVE, PER_DATABASE,
+        RotationSpec, SecretRef, SecretTemplate, SourceDataFrom, Tag,
     },
     status::{
         Binding, ConnectionInfo, ConsumersStatus, DatabaseClaimStatus, OldStatus, Revocation,

@@ -186,6 +186,15 @@ impl Share {
         self.source.mark().schema()
     }
 
+    /// Those of the map's schemas, of any level, that this database has.
+    pub fn own_roles(&self, catalog: &Catalog) -> Vec<SchemaRole> {
+        let is_own = |name: &SchemaRole| {
+            let found = catalog.roles.get(name.as_str());
+            found.is_some_and(|role| self.is_own(role))
+        };
+        self.roles().into_iter().filter(is_own).collect()
+    }
+
     /// Whether a role carries what may be done in a schema of this very database.
     fn is_own(&self, role: &Role) -> bool {
         let mine = self.mark();

@@ -1,6 +1,6 @@
 //! Roles and database: what is missing, and what must not be touched.
 
-use super::{Refusal, mongo, share};
+use super::{Refusal, differences::RDS_REPLICATION, mongo, share};
 use crate::{
     address::Engine,
     catalog::{Catalog, Role},
@@ -48,10 +48,9 @@ pub fn structure(
     steps.extend(owner_and_database(
         wishes,
         database,
-        catalog,
+        observed,
         owner,
         may_take_over,
-        observed.recorded.database.is_some(),
     )?);
     for login in wishes.logins().both() {
         steps.extend(login_steps(wishes, login, catalog, may_take_over)?);
@@ -106,7 +105,9 @@ pub(super) fn check_role(
     mine: &Mark,
     may_take_over: bool,
 ) -> Result<(), Refusal> {
-    if role.is_superuser {
+    let is_mine = role.mark().is_some_and(|mark| mark.same_claim(mine));
+    // Of one that was made for the claim a hand made it later; that is a difference like others.
+    if role.is_superuser && !is_mine {
         return Err(Refusal::SuperuserRole {
             role: name.to_owned(),
         });
@@ -137,11 +138,11 @@ pub(super) fn weak(catalog: &Catalog, what: &'static str, attribute: &'static st
 fn owner_and_database(
     wishes: &Wishes,
     database: &DatabaseName,
-    catalog: &Catalog,
+    observed: &Observed,
     owner: Option<&Role>,
     may_take_over: bool,
-    has_database: bool,
 ) -> Result<Vec<ServerStep>, Refusal> {
+    let catalog = &observed.catalog;
     let mine = wishes.claim.mark();
     let role = wishes.role.clone();
     let write_mark = |mark: Mark| match owner {
@@ -166,8 +167,24 @@ fn owner_and_database(
         role: role.clone(),
         mark: mine.clone(),
     };
+    // What a role had when it was taken over, somebody may rely on.
+    let is_found = owner.is_some_and(|facts| facts.mark().is_none_or(|mark| mark.found));
+    let of_owner = if is_found {
+        mine.clone().found()
+    } else {
+        mine.clone()
+    };
+    // The database's mark is written with the role's, so the role's own comes last.
+    let owning = || {
+        let noted = ServerStep::MarkOwner {
+            role: role.clone(),
+            mark: of_owner.clone(),
+        };
+        let noted = is_found.then_some(noted);
+        std::iter::once(own()).chain(noted)
+    };
     let Some(found) = &catalog.database else {
-        if has_database {
+        if observed.recorded.database.is_some() {
             return Err(Refusal::DatabaseGone {
                 database: database.to_string(),
             });
@@ -191,27 +208,47 @@ fn owner_and_database(
             .is_some_and(|former| found.owner == former.as_str());
     let was_creating = owner.and_then(Role::mark).is_some_and(|mark| mark.creating);
     match found.mark() {
+        Some(_) if is_strayed(wishes, database, observed) => {
+            Ok(write_mark(of_owner.clone()).into_iter().collect())
+        }
         // Whoever owns a database may write any mark on it.
         Some(mark) if !mark.same_claim(&mine) || !is_owned_by_us => Err(Refusal::ForeignDatabase {
             database: database.to_string(),
             claim: mark.claim,
         }),
         Some(mark) if mark == mine && owner.is_some() && !was_creating => {
-            Ok(write_mark(mine.clone()).into_iter().collect())
+            Ok(write_mark(of_owner.clone()).into_iter().collect())
         }
-        Some(_) => Ok(write_mark(mine.clone())
+        Some(_) => Ok(write_mark(of_owner.clone())
             .into_iter()
-            .chain([own()])
+            .chain(owning())
             .collect()),
-        None if was_creating && found.owner == catalog.admin.name => Ok(vec![own()]),
-        None if may_take_over && owner.is_some() => Ok(write_mark(mine.clone())
+        None if was_creating && found.owner == catalog.admin.name => Ok(owning().collect()),
+        None if may_take_over && owner.is_some() => Ok(write_mark(of_owner.clone())
             .into_iter()
-            .chain([own()])
+            .chain(owning())
             .collect()),
         None => Err(Refusal::UnmarkedDatabase {
             database: database.to_string(),
         }),
     }
+}
+
+/// Whether the database that this claim has made, marked and recorded belongs to somebody else now.
+/// Before it was recorded, such a database is one that somebody else made.
+pub(super) fn is_strayed(wishes: &Wishes, database: &DatabaseName, observed: &Observed) -> bool {
+    let (catalog, mine) = (&observed.catalog, wishes.claim.mark());
+    let Some(found) = &catalog.database else {
+        return false;
+    };
+    let names = [Some(&wishes.role), wishes.renamed_from.as_ref()];
+    let is_owners = |name: &str| names.iter().flatten().any(|role| role.as_str() == name);
+    let is_made = observed.recorded.database.as_deref() == Some(database.as_str());
+    is_made
+        && observed.recorded.is_provisioned
+        && found.mark() == Some(mine)
+        && found.owner != catalog.admin.name
+        && !is_owners(&found.owner)
 }
 
 pub(super) fn login_steps(
@@ -278,10 +315,9 @@ fn replication_step(
     found: &Role,
     catalog: &Catalog,
 ) -> Option<ServerStep> {
-    const RDS: &str = "rds_replication";
     let through_rds = catalog.has_rds_replication;
     let has = if through_rds {
-        found.member_of.iter().any(|name| name == RDS)
+        found.member_of.iter().any(|name| name == RDS_REPLICATION)
     } else {
         found.has_replication
     };
