@@ -72,25 +72,19 @@ impl Drift {
         all.sort_by_key(|(why, _)| *why);
         let more = all.len().saturating_sub(MOST);
         all.truncate(MOST);
-        let mut message = String::new();
-        let mut before = None;
+        let (mut pieces, mut before) = (Vec::new(), None);
         for (why, sentence) in all {
-            if before != Some(why) {
-                if before.is_some() {
-                    message.push_str("; ");
-                }
-                message.push_str(why.opening());
-                message.push_str(": ");
+            pieces.push(if before == Some(why) {
+                sentence.clone()
             } else {
-                message.push_str("; ");
-            }
-            message.push_str(sentence);
+                format!("{}: {sentence}", why.opening())
+            });
             before = Some(why);
         }
         if more > 0 {
-            message.push_str(&format!("; and {more} more"));
+            pieces.push(format!("and {more} more"));
         }
-        Some((reason, message))
+        Some((reason, pieces.join("; ")))
     }
 }
 

@@ -149,16 +149,12 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
         ServerStep::CreateSchemaRole { .. }
         | ServerStep::MarkSchemaRole { .. }
         | ServerStep::JoinSchemaRole { .. }
-        | ServerStep::LeaveRole { .. }
         | ServerStep::SearchPath { .. }
         | ServerStep::DropSchemaRole { .. } => for_role_claims(step, catalog),
-        ServerStep::Alter { role, attribute } => vec![repair::altering(role, *attribute)],
-        ServerStep::ReturnDatabase { database, role, .. } => {
-            repair::returning(database, role, catalog)
-        }
-        ServerStep::CloseDatabase { database, role, .. } => {
-            repair::closing(database, role, catalog)
-        }
+        ServerStep::Alter { .. }
+        | ServerStep::LeaveRole { .. }
+        | ServerStep::ReturnDatabase { .. }
+        | ServerStep::CloseDatabase { .. } => repair::statements(step, catalog),
         ServerStep::RenameOwner { from, to } => renaming(from, to, catalog),
         ServerStep::MarkOwner { role, mark } => vec![marking(role.as_str(), mark)],
         ServerStep::MarkLogin { login, mark } => vec![marking(login.as_str(), mark)],
@@ -222,11 +218,6 @@ fn for_role_claims(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
         ServerStep::JoinSchemaRole { member, role } => {
             vec![granting(role.as_str(), member.as_str(), catalog)]
         }
-        ServerStep::LeaveRole {
-            member,
-            role,
-            grantor,
-        } => vec![repair::revoking(role, member, grantor.as_deref(), catalog)],
         ServerStep::SearchPath { login, schemas } => vec![sql!(
             "ALTER ROLE {name} SET search_path TO {schemas}",
             name = Ident(login.as_str()),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     catalog::{Admin, Catalog, Database, Membership, Question, Role, Session as LoginSession},
-    names::Login,
+    names::{DatabaseName, Login},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
@@ -49,11 +49,6 @@ fn statement(question: &Question, version: u32) -> Sql {
     } else {
         "false"
     });
-    let may_revoke = Keyword(if has_options {
-        "pg_has_role(m.roleid, 'MEMBER WITH ADMIN OPTION') AND pg_has_role(m.grantor, 'USAGE')"
-    } else {
-        "NOT g.rolsuper"
-    });
     sql!(
         "SELECT json_build_object(
   'version', current_setting('server_version_num')::int,
@@ -96,7 +91,33 @@ fn statement(question: &Question, version: u32) -> Sql {
       'comment', shobj_description(r.oid, 'pg_authid'),
       'admin_is_member', pg_has_role(r.oid, '{can_set}'))), '{{}}')
     FROM pg_roles r WHERE r.rolname = ANY ({roles})),
-  'memberships', (
+  'memberships', {memberships},
+  'database', {found},
+  'sessions', (
+    SELECT coalesce(json_agg({session} ORDER BY pid), '[]')
+    FROM pg_stat_activity WHERE usename = ANY ({logins})),
+  'has_rds_replication', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'),
+  'has_rds_superuser', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser')
+)::text",
+        can_set = can_set,
+        out_of_reach = out_of_reach,
+        memberships = memberships(roles, version),
+        found = found(database, can_set),
+        session = Keyword(SESSION),
+        roles = Array::of(roles.iter().map(String::as_str)),
+        logins = Array::of(logins.iter().map(Login::as_str)),
+    )
+}
+
+/// Who is a member of what, among these roles and their neighbours.
+fn memberships(roles: &[String], version: u32) -> Sql {
+    let may_revoke = Keyword(if version >= MEMBERSHIP_OPTIONS {
+        "pg_has_role(m.roleid, 'MEMBER WITH ADMIN OPTION') AND pg_has_role(m.grantor, 'USAGE')"
+    } else {
+        "NOT g.rolsuper"
+    });
+    sql!(
+        "(
     SELECT coalesce(json_agg(json_build_object(
       'role', g.rolname,
       'member', u.rolname,
@@ -107,8 +128,15 @@ fn statement(question: &Question, version: u32) -> Sql {
       JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
     WHERE (g.rolname = ANY ({roles}) OR u.rolname = ANY ({roles})) AND u.rolname <> current_user
       AND (coalesce((to_jsonb(m)->>'set_option')::bool, true)
-        OR coalesce((to_jsonb(m)->>'inherit_option')::bool, true))),
-  'database', (
+        OR coalesce((to_jsonb(m)->>'inherit_option')::bool, true)))",
+        may_revoke = may_revoke,
+        roles = Array::of(roles.iter().map(String::as_str)),
+    )
+}
+
+fn found(database: &DatabaseName, can_set: Keyword) -> Sql {
+    sql!(
+        "(
     SELECT json_build_object(
       'owner', pg_get_userbyid(datdba),
       'comment', shobj_description(oid, 'pg_database'),
@@ -117,20 +145,9 @@ fn statement(question: &Question, version: u32) -> Sql {
         FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))
         WHERE grantee = 0 AND grantor = datdba ORDER BY 1),
       'admin_owns', pg_has_role(datdba, '{can_set}'))
-    FROM pg_database WHERE datname = {database}),
-  'sessions', (
-    SELECT coalesce(json_agg({session} ORDER BY pid), '[]')
-    FROM pg_stat_activity WHERE usename = ANY ({logins})),
-  'has_rds_replication', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'),
-  'has_rds_superuser', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser')
-)::text",
+    FROM pg_database WHERE datname = {database})",
         can_set = can_set,
-        out_of_reach = out_of_reach,
-        may_revoke = may_revoke,
-        session = Keyword(SESSION),
-        roles = Array::of(roles.iter().map(String::as_str)),
         database = Literal(database.as_str()),
-        logins = Array::of(logins.iter().map(Login::as_str)),
     )
 }
 

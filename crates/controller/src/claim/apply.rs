@@ -128,16 +128,12 @@ impl Pass<'_, Claimant<'_>> {
             checks,
         } = *inside;
         let is_adopted = wishes.mode == Mode::Adopt;
-        if only_observes {
-            let is_due = is_adopted && (is_new || checks);
-            return if is_due {
-                session.compare(wishes).await.map(Some)
-            } else {
-                Ok(None)
-            };
-        }
-        if !is_new && !(checks && is_adopted) {
+        let is_due = is_new && !only_observes || is_adopted && (is_new || checks);
+        if !is_due {
             return Ok(None);
+        }
+        if only_observes {
+            return session.compare(wishes).await.map(Some);
         }
         if is_adopted {
             return session.populate(wishes).await.map(Some);

@@ -97,15 +97,16 @@ pub fn house(
         Vec::new()
     };
     // No spec asks for these anew: who wishes to see them sees them from the first time on.
-    let observes = wishes.drift == DriftPolicy::Observe && observed.recorded.is_provisioned;
+    let is_left = wishes.drift == DriftPolicy::Observe && observed.recorded.is_provisioned;
     let is_older = is_older(wishes, catalog);
     for step in differing {
         let is_free = needs.difference(&step);
-        let why = match () {
-            () if observes && !is_free => Some(Why::Policy),
-            () if is_older && !is_free && !is_of_database(&step) => Some(Why::Older),
-            () if !may_repair(&step, catalog) => Some(Why::Admin),
-            () => None,
+        let why = if is_left && !is_free {
+            Some(Why::Policy)
+        } else if is_older && !is_free && !is_of_database(&step) {
+            Some(Why::Older)
+        } else {
+            (!may_repair(&step, catalog)).then_some(Why::Admin)
         };
         house.sort(step, why, |house| &mut house.repairs);
     }

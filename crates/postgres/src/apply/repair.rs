@@ -5,7 +5,7 @@
 use engine::{
     catalog::Catalog,
     names::{DatabaseName, RoleName},
-    step::Attribute,
+    step::{Attribute, ServerStep},
 };
 
 use super::acting::{Acting, Reach};
@@ -14,7 +14,22 @@ use crate::{
     sql::{Ident, Keyword, Sql, sql},
 };
 
-pub(super) fn altering(role: &str, attribute: Attribute) -> Sql {
+/// Nothing for steps that are not of this kind.
+pub(super) fn statements(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
+    match step {
+        ServerStep::Alter { role, attribute } => vec![altering(role, *attribute)],
+        ServerStep::LeaveRole {
+            member,
+            role,
+            grantor,
+        } => vec![revoking(role, member, grantor.as_deref(), catalog)],
+        ServerStep::ReturnDatabase { database, role, .. } => returning(database, role, catalog),
+        ServerStep::CloseDatabase { database, role, .. } => closing(database, role, catalog),
+        _ => Vec::new(),
+    }
+}
+
+fn altering(role: &str, attribute: Attribute) -> Sql {
     sql!(
         "ALTER ROLE {name} {attribute}",
         name = Ident(role),
@@ -32,7 +47,7 @@ pub(super) fn altering(role: &str, attribute: Attribute) -> Sql {
 }
 
 /// From 16 on, what another granted is taken only by naming it (manual, REVOKE).
-pub(super) fn revoking(role: &str, member: &str, grantor: Option<&str>, catalog: &Catalog) -> Sql {
+fn revoking(role: &str, member: &str, grantor: Option<&str>, catalog: &Catalog) -> Sql {
     let (role, member) = (Ident(role), Ident(member));
     match grantor {
         Some(grantor) if catalog.version >= MEMBERSHIP_OPTIONS => sql!(
@@ -45,7 +60,7 @@ pub(super) fn revoking(role: &str, member: &str, grantor: Option<&str>, catalog:
     }
 }
 
-pub(super) fn returning(database: &DatabaseName, role: &RoleName, catalog: &Catalog) -> Vec<Sql> {
+fn returning(database: &DatabaseName, role: &RoleName, catalog: &Catalog) -> Vec<Sql> {
     let change = sql!(
         "ALTER DATABASE {name} OWNER TO {owner}",
         name = Ident(database.as_str()),
@@ -54,7 +69,7 @@ pub(super) fn returning(database: &DatabaseName, role: &RoleName, catalog: &Cata
     Acting::of(catalog).as_role(role.as_str(), Reach::GiveTo, vec![change])
 }
 
-pub(super) fn closing(database: &DatabaseName, role: &RoleName, catalog: &Catalog) -> Vec<Sql> {
+fn closing(database: &DatabaseName, role: &RoleName, catalog: &Catalog) -> Vec<Sql> {
     let change = sql!(
         "REVOKE ALL ON DATABASE {name} FROM PUBLIC",
         name = Ident(database.as_str())
