@@ -2,6 +2,7 @@
 //! names the cause.
 
 mod black_hole;
+mod drift;
 mod hands;
 mod outages;
 

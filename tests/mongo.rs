@@ -3,6 +3,7 @@
 mod abcdesktop;
 mod black_hole;
 mod documented;
+mod drift;
 mod formats;
 mod life;
 mod majority;

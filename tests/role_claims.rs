@@ -2,6 +2,7 @@
 
 mod consent;
 mod copy;
+mod drift;
 mod promise;
 mod schemas;
 

@@ -30,7 +30,13 @@ const NAMES: [&str; 9] = [
 fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
     let reasons = ErrorClass::iter().map(ErrorClass::reason);
     let reasons: Vec<_> = reasons
-        .chain(["Provisioning", "Deleting", "Unavailable"])
+        .chain([
+            "Provisioning",
+            "Deleting",
+            "Unavailable",
+            "Observed",
+            "NotRepairable",
+        ])
         .collect();
     let controllers = vec!["databaseclaim", "databaseserver", "dbroleclaim"];
     BTreeMap::from([

@@ -163,13 +163,14 @@ fn asked_for() -> Result<BTreeSet<String>> {
 }
 
 /// Counted only once something of the kind has happened.
-const RARE: [&str; 8] = [
+const RARE: [&str; 9] = [
     "users_create_errors_total",
     "users_update_errors_total",
     "users_deleted_errors_total",
     "password_rotate_errors_total",
     "database_provisioning_errors_total",
     "dbcontroller_rotations_deferred",
+    "dbcontroller_drifted_claims",
     "dbcontroller_rotations_overdue",
     "dbcontroller_retired_credential_attempts_total",
 ];

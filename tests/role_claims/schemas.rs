@@ -73,13 +73,13 @@ impl Shop {
     }
 
     /// Runs statements as the claim's own login.
-    async fn as_owner(&self, sql: &str) -> Result<()> {
+    pub(super) async fn as_owner(&self, sql: &str) -> Result<()> {
         query(&uri(&self.stage.secret("shop").await?), sql)
             .await
             .map(drop)
     }
 
-    async fn published(&self) -> Result<Texts> {
+    pub(super) async fn published(&self) -> Result<Texts> {
         self.stage.secret(&self.reports).await
     }
 
@@ -123,7 +123,7 @@ impl Shop {
         self.role_claims.rotate(&self.reports).await
     }
 
-    async fn count(&self, env: &TestEnv, sql: &str) -> Result<String> {
+    pub(super) async fn count(&self, env: &TestEnv, sql: &str) -> Result<String> {
         ask(env.postgres(), &self.database, sql).await
     }
 }

@@ -4,11 +4,11 @@ mod inspection;
 mod spec;
 mod status;
 
-pub(crate) use self::spec::DURATION_RULE;
+pub(crate) use self::spec::{DURATION_RULE, drift_policy};
 pub use self::{
     inspection::{Inspection, SessionGroup},
     spec::{
-        Database, DatabaseClaim, DatabaseClaimSpec, DatabaseRole, FORMATS, PER_DATABASE,
+        Database, DatabaseClaim, DatabaseClaimSpec, DatabaseRole, FORMATS, OBSERVE, PER_DATABASE,
         RotationSpec, SecretRef, SecretTemplate, SourceDataFrom, Tag,
     },
     status::{

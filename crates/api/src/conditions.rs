@@ -14,6 +14,8 @@ pub enum Type {
     Rotating,
     /// The claim works, and something that was asked for could not be done.
     Degraded,
+    /// Something on the server differs from what was made there, and stays so for now.
+    Drifted,
     /// The timer is stopped.
     Paused,
     /// Fields are set that have no effect here.
@@ -42,6 +44,8 @@ pub mod reason {
     pub const PASSWORD_IN_SPEC: &str = "PasswordInSpec";
     pub const NO_EFFECT: &str = "NoEffect";
     pub const SOURCE_ADOPTED: &str = "SourceAdopted";
+    pub const OBSERVED: &str = "Observed";
+    pub const NOT_REPAIRABLE: &str = "NotRepairable";
     pub const NO_CONSENT: &str = "NoConsent";
     pub const SECRET_CHANGED: &str = "SecretChanged";
     pub const PASSWORD_CHANGED: &str = "PasswordChanged";

@@ -8,7 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    claim::{Binding, Inspection, RotationStatus, SecretTemplate},
+    claim::{Binding, Inspection, RotationStatus, SecretTemplate, drift_policy},
     names,
 };
 
@@ -53,6 +53,12 @@ pub struct DbRoleClaimSpec {
     #[schemars(length(max = 128))]
     #[serde(rename = "schemarolemap")]
     pub schema_role_map: Option<BTreeMap<String, String>>,
+    /// For logins of its own: what becomes of changes that somebody made on the server by hand.
+    /// `Repair` (default) undoes them, `Observe` only reports them. The published credential is
+    /// always repaired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "drift_policy")]
+    pub drift_policy: Option<String>,
 }
 
 /// The claim that owns the database.

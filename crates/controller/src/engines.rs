@@ -145,6 +145,19 @@ impl Engines {
         Ok(inside.share(wanted, existing, catalog).await?)
     }
 
+    /// Compares what [`Engines::share`] would change.
+    pub async fn compare_share(
+        &self,
+        admin: &Dsn,
+        wanted: &Wanted,
+        existing: &BTreeSet<String>,
+    ) -> Result<postgres::Shared, Error> {
+        let Session::Postgres(mut inside) = self.acquire(admin).await? else {
+            return Ok(postgres::Shared::default());
+        };
+        Ok(inside.compare_share(wanted, existing).await?)
+    }
+
     /// Fills in where sessions come from, where the catalog lacks it.
     pub async fn name_clients(&self, admin: &Dsn, catalog: &mut Catalog) -> Result<(), Error> {
         if let Session::Postgres(mut session) = self.acquire(admin).await? {
@@ -231,6 +244,14 @@ impl Locked {
         }
     }
 
+    /// Compares what [`Locked::populate`] would complete.
+    pub async fn compare(&mut self, wishes: &Wishes) -> Result<ContentsPlan, Error> {
+        match self {
+            Self::Postgres(session) => compare(session, wishes).await,
+            Self::Mongo(_) => Ok(ContentsPlan::default()),
+        }
+    }
+
     /// Does the steps in their order; `catalog` is what this server last answered.
     pub async fn apply(&mut self, steps: &[ServerStep], catalog: &Catalog) -> Result<(), Error> {
         match self {
@@ -282,11 +303,15 @@ impl Locked {
     }
 }
 
-async fn populate(session: &mut postgres::Session, wishes: &Wishes) -> Result<ContentsPlan, Error> {
+async fn compare(session: &mut postgres::Session, wishes: &Wishes) -> Result<ContentsPlan, Error> {
     let seen = session
         .observe_contents(&wishes.role, &wishes.extensions, &wishes.system_functions)
         .await?;
-    let mut plan = decide::contents(wishes, &seen);
+    Ok(decide::contents(wishes, &seen))
+}
+
+async fn populate(session: &mut postgres::Session, wishes: &Wishes) -> Result<ContentsPlan, Error> {
+    let mut plan = compare(session, wishes).await?;
     for failure in session.apply_contents(&plan.steps).await? {
         if wishes.are_extensions_explicit {
             plan.missing_extensions.push(failure.extension);

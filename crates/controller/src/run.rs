@@ -403,10 +403,14 @@ fn scrape(context: &Context, stores: &OnceLock<Vec<Cache<DatabaseClaim>>>) -> St
             .flat_map(|claims| claims.state())
             .filter(|claim| claim.class() == context.settings.class)
             .collect();
-        context
-            .metrics
-            .claims
-            .refresh(&claims, &context.limits.circuits(), context.now());
+        let role_claims = context.role_claims.get().into_iter().flatten();
+        let role_claims: Vec<_> = role_claims
+            .flat_map(|role_claims| role_claims.state())
+            .filter(|role_claim| role_claim.class() == context.settings.class)
+            .collect();
+        let circuits = context.limits.circuits();
+        let gauges = &context.metrics.claims;
+        gauges.refresh(&claims, &role_claims, &circuits, context.now());
     }
     context.metrics.text()
 }

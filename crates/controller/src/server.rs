@@ -85,7 +85,7 @@ pub async fn reconcile(
         let pause = tripwire::pause(context, &server);
         return Ok(Action::requeue(schedule::until(now, next).min(pause)));
     }
-    let seen = look(context, &server).await;
+    let seen = Box::pin(look(context, &server)).await;
     if lacks_consent(&seen) && is_judged(&server) {
         // Another class's controller serves it. Two that differ would write for ever.
         return Ok(Action::requeue(LOOK));

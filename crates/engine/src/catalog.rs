@@ -23,6 +23,9 @@ pub struct Catalog {
     pub roles: BTreeMap<String, Role>,
     /// MongoDB: those of the logins that exist in further databases, by database.
     pub copies: BTreeMap<String, BTreeMap<String, Role>>,
+    /// PostgreSQL: who is a member of the roles asked for, and of what these are members, but for
+    /// the admin itself. Only what lets somebody use a role's rights.
+    pub memberships: Vec<Membership>,
     /// The database asked for, where it exists.
     pub database: Option<Database>,
     /// MongoDB: those of the databases asked for that hold data or are reserved for a claim. The
@@ -89,11 +92,26 @@ pub struct Question {
 
 /// The login the controller itself uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent facts of the catalog"
+)]
 pub struct Admin {
     pub name: String,
     pub is_superuser: bool,
     pub can_create_roles: bool,
     pub can_create_databases: bool,
+    pub has_replication: bool,
+    pub bypasses_row_security: bool,
+}
+
+/// That a role is a member of another, as one grantor gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    pub role: String,
+    pub member: String,
+    pub grantor: String,
+    pub admin_may_revoke: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -105,7 +123,17 @@ pub struct Role {
     pub can_login: bool,
     pub is_superuser: bool,
     pub has_replication: bool,
-    /// Roles that this one is directly a member of; of a MongoDB login [`DatabaseRole`]s.
+    pub can_create_roles: bool,
+    pub can_create_databases: bool,
+    pub bypasses_row_security: bool,
+    /// Whether it lacks the rights of the roles that it is a member of, until it becomes them.
+    pub is_noinherit: bool,
+    /// Whether its password ends at some time.
+    pub expires: bool,
+    /// Whether the admin may not alter it.
+    pub is_out_of_reach: bool,
+    /// Roles that this one is directly a member of, with their rights; of a MongoDB login
+    /// [`DatabaseRole`]s.
     pub member_of: Vec<String>,
     /// Roles that are directly a member of this one, but for the admin.
     pub members: Vec<String>,
@@ -149,12 +177,14 @@ impl fmt::Display for DatabaseRole {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Database {
     pub owner: String,
     pub comment: Option<String>,
     /// Whether the admin may act as the owner (is it, is a member of it, or is a superuser).
     pub admin_owns: bool,
+    /// What its owner granted to everybody.
+    pub public_rights: Vec<String>,
 }
 
 impl Database {
@@ -207,4 +237,15 @@ pub enum Grant {
     Table(String),
     /// All rights on a sequence in `public`.
     Sequence(String),
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database => f.write_str("the database"),
+            Self::Schema => f.write_str("schema public"),
+            Self::Table(name) => write!(f, "table public.{name}"),
+            Self::Sequence(name) => write!(f, "sequence public.{name}"),
+        }
+    }
 }

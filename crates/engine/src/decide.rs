@@ -6,7 +6,9 @@
 mod administer;
 mod contents;
 mod credential;
+mod differences;
 mod farewell;
+mod house;
 mod mongo;
 mod plan;
 mod refusal;
@@ -22,10 +24,11 @@ pub use self::{
     contents::{ContentsPlan, contents},
     credential::{CredentialStep, credential},
     farewell::farewell,
+    house::{House, house, only_observes},
     plan::plan,
     refusal::Refusal,
     retirement::{Retirement, retirement},
     revocation::{Revocation, revocation},
-    share::{Parting, dropping, grants, is_take_over as is_shared_take_over, leaving, parting},
+    share::{Parting, dropping, grants, is_take_over as is_shared_take_over, parting},
     structure::{is_take_over, structure},
 };

@@ -7,6 +7,7 @@ pub mod asked;
 pub mod catalog;
 pub mod consumers;
 pub mod decide;
+pub mod drift;
 pub mod dsn;
 pub mod error_class;
 pub mod format;

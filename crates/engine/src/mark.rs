@@ -11,6 +11,10 @@ pub const OF_ROLE_CLAIMS: &str = "db-controller claim=dbroleclaim:";
 
 /// Who owns a role or a database, and what was being done to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent words of one comment"
+)]
 pub struct Mark {
     /// `namespace/name` of the claim.
     pub claim: String,
@@ -19,6 +23,8 @@ pub struct Mark {
     pub creating: bool,
     /// On the owner role: it was there before the claim, and outlives it.
     pub adopted: bool,
+    /// On the owner role: it was there before this controller, which took it over with its claim.
+    pub found: bool,
     /// On a role that carries what role claims may do in one schema of this claim's database.
     pub schema: bool,
     /// On a login: the version of the Secret on which the last change of its password was based.
@@ -33,6 +39,7 @@ impl Mark {
             uid: uid.into(),
             creating: false,
             adopted: false,
+            found: false,
             schema: false,
             attempt: None,
         }
@@ -59,6 +66,13 @@ impl Mark {
         }
     }
 
+    pub fn found(self) -> Self {
+        Self {
+            found: true,
+            ..self
+        }
+    }
+
     pub fn attempt(self, base: impl Into<String>) -> Self {
         Self {
             attempt: Some(base.into()),
@@ -73,7 +87,7 @@ impl Mark {
             return None;
         }
         let (mut claim, mut uid, mut attempt) = (None, None, None);
-        let (mut creating, mut adopted, mut schema) = (false, false, false);
+        let (mut creating, mut adopted, mut found, mut schema) = (false, false, false, false);
         for word in words {
             match word.split_once('=') {
                 Some(("claim", value)) => claim = Some(value.to_owned()),
@@ -81,6 +95,7 @@ impl Mark {
                 Some(("attempt", value)) => attempt = Some(value.to_owned()),
                 None if word == "creating" => creating = true,
                 None if word == "adopted" => adopted = true,
+                None if word == "found" => found = true,
                 None if word == "schema" => schema = true,
                 _ => {}
             }
@@ -90,6 +105,7 @@ impl Mark {
             uid: uid?,
             creating,
             adopted,
+            found,
             schema,
             attempt,
         })
@@ -109,6 +125,7 @@ impl fmt::Display for Mark {
             uid,
             creating,
             adopted,
+            found,
             schema,
             attempt,
         } = self;
@@ -118,6 +135,9 @@ impl fmt::Display for Mark {
         }
         if *adopted {
             f.write_str(" adopted")?;
+        }
+        if *found {
+            f.write_str(" found")?;
         }
         if *schema {
             f.write_str(" schema")?;
@@ -136,7 +156,10 @@ mod tests {
 
     #[test]
     fn a_mark_survives_its_comment() {
-        let mark = Mark::new("shop/orders", "0f3a").creating().attempt("17");
+        let mark = Mark::new("shop/orders", "0f3a")
+            .creating()
+            .found()
+            .attempt("17");
         assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
     }
 

@@ -48,6 +48,10 @@ pub struct Recorded {
     pub revoked: Option<i64>,
     /// The database that status names.
     pub database: Option<String>,
+    /// Whether everything was there once.
+    pub is_provisioned: bool,
+    /// Whether all that the spec asks for now was carried out once.
+    pub is_carried_out: bool,
 }
 
 impl Observed {

@@ -186,6 +186,13 @@ impl Share {
         self.source.mark().schema()
     }
 
+    /// Those of the map's schemas, of any level, that this database has.
+    pub fn own_roles(&self, catalog: &Catalog) -> Vec<SchemaRole> {
+        let found = |name: &SchemaRole| catalog.roles.get(name.as_str());
+        let is_own = |name: &SchemaRole| found(name).is_some_and(|role| self.is_own(role));
+        self.roles().into_iter().filter(is_own).collect()
+    }
+
     /// Whether a role carries what may be done in a schema of this very database.
     fn is_own(&self, role: &Role) -> bool {
         let mine = self.mark();
@@ -310,19 +317,14 @@ impl Share {
         grants: &[SchemaGrant],
     ) -> Vec<SchemaRole> {
         let is_granted = |name: &SchemaRole| grants.iter().any(|grant| grant.role == *name);
-        let is_unused = |name: &SchemaRole| {
-            catalog.roles.get(name.as_str()).is_some_and(|role| {
-                let only_ours = role.members.iter().all(|other| other == member.as_str());
-                self.is_own(role) && only_ours
-            })
+        let only_ours = |name: &SchemaRole| {
+            let role = catalog.roles.get(name.as_str());
+            let mut members = role.into_iter().flat_map(|role| &role.members);
+            members.all(|other| other == member.as_str())
         };
-        let mut all: Vec<_> = self
-            .roles()
-            .into_iter()
-            .filter(|name| !is_granted(name))
-            .collect();
-        all.retain(is_unused);
-        all
+        let own = self.own_roles(catalog).into_iter();
+        own.filter(|name| !is_granted(name) && only_ours(name))
+            .collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What may be done to a server: the vocabulary between `decide` and the crates that carry it out.
 //! Every step is idempotent: done twice, or done after a crash, it leaves the same state.
 
+mod difference;
 mod title;
 
 use crate::{
@@ -61,10 +62,29 @@ pub enum ServerStep {
         member: RoleName,
         role: SchemaRole,
     },
-    /// What a role or login was granted and is not to have.
+    /// What a role or login was granted and is not to have. From PostgreSQL 16 on each grantor's
+    /// grant stands for itself.
     LeaveRole {
         member: String,
         role: String,
+        grantor: Option<String>,
+    },
+    /// An attribute of a role becomes what it is to be.
+    Alter {
+        role: String,
+        attribute: Attribute,
+    },
+    /// A database of this claim that was given to somebody else goes back to its owner role.
+    ReturnDatabase {
+        database: DatabaseName,
+        role: RoleName,
+        from: String,
+    },
+    /// Takes what PUBLIC was granted on the claim's own database.
+    CloseDatabase {
+        database: DatabaseName,
+        role: RoleName,
+        rights: Vec<String>,
     },
     /// Where names without a schema are looked for.
     SearchPath {
@@ -143,6 +163,21 @@ pub enum ServerStep {
     DropOwner {
         role: RoleName,
     },
+}
+
+/// What a role of a claim is to be, on PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
+pub enum Attribute {
+    NoLogin,
+    NoSuperuser,
+    NoCreateDb,
+    NoCreateRole,
+    NoBypassRls,
+    NoReplication,
+    /// It has the rights of the roles that it is a member of.
+    Inherit,
+    /// Its password has no end.
+    NoExpiry,
 }
 
 impl ServerStep {

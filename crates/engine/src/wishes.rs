@@ -102,6 +102,23 @@ pub enum Mode {
     Administer,
 }
 
+/// What becomes of differences between the server and what was made there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriftPolicy {
+    Repair,
+    Observe,
+}
+
+impl DriftPolicy {
+    /// As a spec has it; unset means repair.
+    fn of(word: Option<&str>) -> Self {
+        match word {
+            Some(api::claim::OBSERVE) => Self::Observe,
+            _ => Self::Repair,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
     pub claim: ClaimId,
@@ -127,6 +144,7 @@ pub struct Wishes {
     pub access: Access,
     /// PostgreSQL, of a role claim: what it may do, schema by schema.
     pub share: Option<Share>,
+    pub drift: DriftPolicy,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

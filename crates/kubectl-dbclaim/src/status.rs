@@ -133,13 +133,13 @@ fn lines(found: &Found, summary: &Summary, now: Timestamp) -> Vec<(String, Strin
         let is_usual = ["Ready", "Synced"].contains(&condition.type_.as_str());
         if !is_usual && condition.status == "True" {
             let words = without_opening(&condition.message);
-            say(
-                "but",
-                Some(format!(
-                    "{}, {}: {words}",
-                    condition.type_, condition.reason
-                )),
-            );
+            let words = format!("{}, {}: {words}", condition.type_, condition.reason);
+            // A list has a line for each of its entries, or the last would be cut off.
+            let mut parts = words.split("; ");
+            say("but", parts.next().map(str::to_owned));
+            for part in parts {
+                say("", Some(format!("  {part}")));
+            }
         }
     }
     lines

@@ -135,6 +135,9 @@ impl Locked {
             | ServerStep::MarkSchemaRole { .. }
             | ServerStep::JoinSchemaRole { .. }
             | ServerStep::LeaveRole { .. }
+            | ServerStep::Alter { .. }
+            | ServerStep::ReturnDatabase { .. }
+            | ServerStep::CloseDatabase { .. }
             | ServerStep::SearchPath { .. }
             | ServerStep::DropSchemaRole { .. }
             | ServerStep::AssumeOwner { .. }

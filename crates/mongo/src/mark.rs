@@ -42,6 +42,7 @@ pub(crate) fn document(mark: &Mark) -> Document {
         uid,
         creating,
         adopted,
+        found,
         schema,
         attempt,
     } = mark;
@@ -49,6 +50,7 @@ pub(crate) fn document(mark: &Mark) -> Document {
     for (name, is_set) in [
         ("creating", creating),
         ("adopted", adopted),
+        ("found", found),
         ("schema", schema),
     ] {
         if *is_set {
@@ -75,6 +77,7 @@ pub(crate) fn parse(fields: &Document) -> Option<Mark> {
         uid: text("uid")?,
         creating: is_set("creating"),
         adopted: is_set("adopted"),
+        found: is_set("found"),
         schema: is_set("schema"),
         attempt: text("rev"),
     })

@@ -49,9 +49,12 @@ impl Session {
                 // A right that is missing shows when it is used; the server then names it.
                 can_create_roles: true,
                 can_create_databases: true,
+                has_replication: false,
+                bypasses_row_security: false,
             },
             roles: defined.remove(self.published_in()).unwrap_or_default(),
             copies: defined,
+            memberships: Vec::new(),
             database: databases.get(database).cloned(),
             databases,
             sessions: self.connections_of(logins).await?,
@@ -166,9 +169,8 @@ impl Session {
             let is_there = comment.is_some() || existing.iter().any(|other| other == name.as_str());
             is_there.then(|| {
                 let database = Database {
-                    owner: String::new(),
                     comment,
-                    admin_owns: false,
+                    ..Database::default()
                 };
                 (name.clone(), database)
             })

@@ -4,6 +4,7 @@
 
 pub(crate) mod acting;
 mod database;
+mod repair;
 
 use engine::{
     catalog::Catalog,
@@ -15,8 +16,9 @@ use engine::{
 use self::acting::{Acting, Reach};
 use crate::{
     error::Error,
+    observe::MEMBERSHIP_OPTIONS,
     session::Session,
-    sql::{Ident, List, Literal, Sql, sql},
+    sql::{Ident, Keyword, List, Literal, Sql, sql},
 };
 
 impl Session {
@@ -140,14 +142,19 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             let create = sql!("CREATE ROLE {name} NOLOGIN", name = name);
             vec![create, marking(login.as_str(), mark)]
         }
-        ServerStep::JoinOwner { login, role } => vec![granting(role.as_str(), login.as_str())],
+        ServerStep::JoinOwner { login, role } => {
+            vec![granting(role.as_str(), login.as_str(), catalog)]
+        }
         ServerStep::AssumeOwner { login, role } => vec![assuming(login.as_str(), role)],
         ServerStep::CreateSchemaRole { .. }
         | ServerStep::MarkSchemaRole { .. }
         | ServerStep::JoinSchemaRole { .. }
-        | ServerStep::LeaveRole { .. }
         | ServerStep::SearchPath { .. }
-        | ServerStep::DropSchemaRole { .. } => for_role_claims(step),
+        | ServerStep::DropSchemaRole { .. } => for_role_claims(step, catalog),
+        ServerStep::Alter { .. }
+        | ServerStep::LeaveRole { .. }
+        | ServerStep::ReturnDatabase { .. }
+        | ServerStep::CloseDatabase { .. } => repair::statements(step, catalog),
         ServerStep::RenameOwner { from, to } => renaming(from, to, catalog),
         ServerStep::MarkOwner { role, mark } => vec![marking(role.as_str(), mark)],
         ServerStep::MarkLogin { login, mark } => vec![marking(login.as_str(), mark)],
@@ -161,7 +168,7 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             statements
         }
         ServerStep::AllowReplication { login, through_rds } => vec![if *through_rds {
-            granting("rds_replication", login.as_str())
+            granting("rds_replication", login.as_str(), catalog)
         } else {
             sql!(
                 "ALTER ROLE {name} REPLICATION",
@@ -204,7 +211,7 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
 }
 
 /// What role claims have beside what claims have.
-fn for_role_claims(step: &ServerStep) -> Vec<Sql> {
+fn for_role_claims(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
     match step {
         ServerStep::CreateSchemaRole { role, mark } => {
             let name = Ident(role.as_str());
@@ -213,13 +220,8 @@ fn for_role_claims(step: &ServerStep) -> Vec<Sql> {
         }
         ServerStep::MarkSchemaRole { role, mark } => vec![marking(role.as_str(), mark)],
         ServerStep::JoinSchemaRole { member, role } => {
-            vec![granting(role.as_str(), member.as_str())]
+            vec![granting(role.as_str(), member.as_str(), catalog)]
         }
-        ServerStep::LeaveRole { member, role } => vec![sql!(
-            "REVOKE {role} FROM {member}",
-            role = Ident(role),
-            member = Ident(member)
-        )],
         ServerStep::SearchPath { login, schemas } => vec![sql!(
             "ALTER ROLE {name} SET search_path TO {schemas}",
             name = Ident(login.as_str()),
@@ -230,11 +232,17 @@ fn for_role_claims(step: &ServerStep) -> Vec<Sql> {
     }
 }
 
-fn granting(role: &str, member: &str) -> Sql {
+/// What a membership lacks of its options, it gets by saying them.
+fn granting(role: &str, member: &str, catalog: &Catalog) -> Sql {
     sql!(
-        "GRANT {role} TO {member}",
+        "GRANT {role} TO {member}{options}",
         role = Ident(role),
-        member = Ident(member)
+        member = Ident(member),
+        options = Keyword(if catalog.version >= MEMBERSHIP_OPTIONS {
+            " WITH INHERIT TRUE, SET TRUE"
+        } else {
+            ""
+        }),
     )
 }
 

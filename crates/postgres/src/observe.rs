@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
-    catalog::{Admin, Catalog, Database, Question, Role, Session as LoginSession},
-    names::Login,
+    catalog::{Admin, Catalog, Database, Membership, Question, Role, Session as LoginSession},
+    names::{DatabaseName, Login},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
@@ -42,10 +42,12 @@ fn statement(question: &Question, version: u32) -> Sql {
         others: _,
         copies: _,
     } = question;
-    let can_set = Keyword(if version >= MEMBERSHIP_OPTIONS {
-        "SET"
+    let has_options = version >= MEMBERSHIP_OPTIONS;
+    let can_set = Keyword(if has_options { "SET" } else { "MEMBER" });
+    let out_of_reach = Keyword(if has_options {
+        "NOT pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION')"
     } else {
-        "MEMBER"
+        "false"
     });
     sql!(
         "SELECT json_build_object(
@@ -55,17 +57,26 @@ fn statement(question: &Question, version: u32) -> Sql {
       'name', rolname,
       'is_superuser', rolsuper,
       'can_create_roles', rolcreaterole,
-      'can_create_databases', rolcreatedb)
+      'can_create_databases', rolcreatedb,
+      'has_replication', rolreplication,
+      'bypasses_row_security', rolbypassrls)
     FROM pg_roles WHERE rolname = current_user),
   'roles', (
     SELECT coalesce(json_object_agg(r.rolname, json_build_object(
       'can_login', r.rolcanlogin,
       'is_superuser', r.rolsuper,
       'has_replication', r.rolreplication,
+      'can_create_roles', r.rolcreaterole,
+      'can_create_databases', r.rolcreatedb,
+      'bypasses_row_security', r.rolbypassrls,
+      'is_noinherit', NOT r.rolinherit,
+      'expires', coalesce(r.rolvaliduntil < 'infinity', false),
+      'is_out_of_reach', {out_of_reach},
       'member_of', ARRAY(
         SELECT DISTINCT g.rolname::text COLLATE \"C\"
         FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
         WHERE m.member = r.oid AND coalesce((to_jsonb(m)->>'set_option')::bool, true)
+          AND coalesce((to_jsonb(m)->>'inherit_option')::bool, true)
         ORDER BY 1),
       'members', ARRAY(
         SELECT DISTINCT g.rolname::text COLLATE \"C\"
@@ -80,12 +91,8 @@ fn statement(question: &Question, version: u32) -> Sql {
       'comment', shobj_description(r.oid, 'pg_authid'),
       'admin_is_member', pg_has_role(r.oid, '{can_set}'))), '{{}}')
     FROM pg_roles r WHERE r.rolname = ANY ({roles})),
-  'database', (
-    SELECT json_build_object(
-      'owner', pg_get_userbyid(datdba),
-      'comment', shobj_description(oid, 'pg_database'),
-      'admin_owns', pg_has_role(datdba, '{can_set}'))
-    FROM pg_database WHERE datname = {database}),
+  'memberships', {memberships},
+  'database', {found},
   'sessions', (
     SELECT coalesce(json_agg({session} ORDER BY pid), '[]')
     FROM pg_stat_activity WHERE usename = ANY ({logins})),
@@ -93,10 +100,54 @@ fn statement(question: &Question, version: u32) -> Sql {
   'has_rds_superuser', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser')
 )::text",
         can_set = can_set,
+        out_of_reach = out_of_reach,
+        memberships = memberships(roles, version),
+        found = found(database, can_set),
         session = Keyword(SESSION),
         roles = Array::of(roles.iter().map(String::as_str)),
-        database = Literal(database.as_str()),
         logins = Array::of(logins.iter().map(Login::as_str)),
+    )
+}
+
+/// Who is a member of what, among these roles and their neighbours.
+fn memberships(roles: &[String], version: u32) -> Sql {
+    let may_revoke = Keyword(if version >= MEMBERSHIP_OPTIONS {
+        "pg_has_role(m.roleid, 'MEMBER WITH ADMIN OPTION') AND pg_has_role(m.grantor, 'USAGE')"
+    } else {
+        "NOT g.rolsuper"
+    });
+    sql!(
+        "(
+    SELECT coalesce(json_agg(json_build_object(
+      'role', g.rolname,
+      'member', u.rolname,
+      'grantor', pg_get_userbyid(m.grantor),
+      'admin_may_revoke', {may_revoke})
+      ORDER BY g.rolname, u.rolname, pg_get_userbyid(m.grantor)), '[]')
+    FROM pg_auth_members m
+      JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
+    WHERE (g.rolname = ANY ({roles}) OR u.rolname = ANY ({roles})) AND u.rolname <> current_user
+      AND (coalesce((to_jsonb(m)->>'set_option')::bool, true)
+        OR coalesce((to_jsonb(m)->>'inherit_option')::bool, true)))",
+        may_revoke = may_revoke,
+        roles = Array::of(roles.iter().map(String::as_str)),
+    )
+}
+
+fn found(database: &DatabaseName, can_set: Keyword) -> Sql {
+    sql!(
+        "(
+    SELECT json_build_object(
+      'owner', pg_get_userbyid(datdba),
+      'comment', shobj_description(oid, 'pg_database'),
+      'public_rights', ARRAY(
+        SELECT DISTINCT privilege_type COLLATE \"C\"
+        FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))
+        WHERE grantee = 0 AND grantor = datdba ORDER BY 1),
+      'admin_owns', pg_has_role(datdba, '{can_set}'))
+    FROM pg_database WHERE datname = {database})",
+        can_set = can_set,
+        database = Literal(database.as_str()),
     )
 }
 
@@ -106,6 +157,7 @@ struct Answer {
     #[serde(with = "AdminAnswer")]
     admin: Admin,
     roles: BTreeMap<String, RoleAnswer>,
+    memberships: Vec<MembershipAnswer>,
     database: Option<DatabaseAnswer>,
     sessions: Vec<SessionAnswer>,
     has_rds_replication: bool,
@@ -114,11 +166,29 @@ struct Answer {
 
 #[derive(Deserialize)]
 #[serde(remote = "Admin")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a mirror of the catalog's facts"
+)]
 struct AdminAnswer {
     name: String,
     is_superuser: bool,
     can_create_roles: bool,
     can_create_databases: bool,
+    has_replication: bool,
+    bypasses_row_security: bool,
+}
+
+#[derive(Deserialize)]
+struct MembershipAnswer(#[serde(with = "MembershipFields")] Membership);
+
+#[derive(Deserialize)]
+#[serde(remote = "Membership")]
+struct MembershipFields {
+    role: String,
+    member: String,
+    grantor: String,
+    admin_may_revoke: bool,
 }
 
 #[derive(Deserialize)]
@@ -134,6 +204,12 @@ struct RoleFields {
     can_login: bool,
     is_superuser: bool,
     has_replication: bool,
+    can_create_roles: bool,
+    can_create_databases: bool,
+    bypasses_row_security: bool,
+    is_noinherit: bool,
+    expires: bool,
+    is_out_of_reach: bool,
     member_of: Vec<String>,
     members: Vec<String>,
     #[serde(deserialize_with = "names")]
@@ -157,6 +233,7 @@ struct DatabaseFields {
     owner: String,
     comment: Option<String>,
     admin_owns: bool,
+    public_rights: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -173,6 +250,7 @@ impl Answer {
             version,
             admin,
             roles,
+            memberships,
             database,
             sessions,
             has_rds_replication,
@@ -186,6 +264,10 @@ impl Answer {
             admin,
             roles: roles.collect(),
             copies: BTreeMap::new(),
+            memberships: memberships
+                .into_iter()
+                .map(|MembershipAnswer(membership)| membership)
+                .collect(),
             database: database.map(|DatabaseAnswer(database)| database),
             databases: BTreeMap::new(),
             sessions: self::sessions(sessions)?,

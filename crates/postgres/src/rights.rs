@@ -34,6 +34,37 @@ pub(crate) struct Difference {
     pub unreachable: Vec<String>,
 }
 
+impl Difference {
+    /// One plain sentence for each object, in the server's order.
+    pub(crate) fn sentences(&self) -> impl Iterator<Item = String> {
+        let right = |verb: &str, right: &Right| {
+            let role = right.role.as_deref().unwrap_or("PUBLIC");
+            let object = <&str>::from(right.object);
+            let rights = right.rights.join(", ");
+            format!("{role} {verb} {rights} on {object} {}", right.title)
+        };
+        let default = |verb: &str, default: &Default| {
+            let Default {
+                creator,
+                schema,
+                object,
+                role,
+                rights,
+            } = default;
+            let object = <&str>::from(*object);
+            let rights = rights.join(", ");
+            format!("{role} {verb} {rights} on each {object} that {creator} will make in {schema}")
+        };
+        let missing = self.missing.iter().map(move |it| right("lacks", it));
+        let excess = self.excess.iter().map(move |it| right("has", it));
+        let no_defaults = self.missing_defaults.iter();
+        let no_defaults = no_defaults.map(move |it| default("will lack", it));
+        let defaults = self.excess_defaults.iter();
+        let defaults = defaults.map(move |it| default("will have", it));
+        missing.chain(excess).chain(no_defaults).chain(defaults)
+    }
+}
+
 /// Rights on one object.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Right {

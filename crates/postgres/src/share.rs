@@ -27,9 +27,29 @@ pub struct Shared {
     pub revoked: usize,
     /// Objects on which rights are missing that the admin can't grant, at most ten.
     pub unreachable: Vec<String>,
+    /// What differs and was only looked at, as plain sentences.
+    pub left: Vec<String>,
 }
 
 impl Session {
+    /// Compares what [`Session::share`] would change, and changes nothing.
+    pub async fn compare_share(
+        &mut self,
+        wanted: &Wanted,
+        existing: &BTreeSet<String>,
+    ) -> Result<Shared, Error> {
+        let missing = missing_schemas(wanted, existing);
+        let missing = missing
+            .iter()
+            .map(|name| format!("schema {name} is missing"));
+        let difference = self.observe_rights(wanted).await?;
+        Ok(Shared {
+            left: missing.chain(difference.sentences()).collect(),
+            unreachable: difference.unreachable,
+            ..Shared::default()
+        })
+    }
+
     /// Makes the schemas that are missing, and every right what it is to be. To be called over a
     /// connection to the shared database; `existing` tells which schemas it has.
     pub async fn share(
@@ -38,11 +58,7 @@ impl Session {
         existing: &BTreeSet<String>,
         catalog: &Catalog,
     ) -> Result<Shared, Error> {
-        let schemas = wanted.grants.iter().map(|grant| grant.schema.clone());
-        let mut made: Vec<_> = schemas
-            .filter(|name| !existing.contains(name.as_str()))
-            .collect();
-        made.dedup();
+        let made = missing_schemas(wanted, existing);
         if !made.is_empty() {
             let owner = wanted.owner.as_str();
             let create = |name: &SchemaName| {
@@ -70,8 +86,18 @@ impl Session {
             granted: difference.missing.len(),
             revoked: difference.excess.len(),
             unreachable: difference.unreachable,
+            left: Vec::new(),
         })
     }
+}
+
+fn missing_schemas(wanted: &Wanted, existing: &BTreeSet<String>) -> Vec<SchemaName> {
+    let schemas = wanted.grants.iter().map(|grant| grant.schema.clone());
+    let mut missing: Vec<_> = schemas
+        .filter(|name| !existing.contains(name.as_str()))
+        .collect();
+    missing.dedup();
+    missing
 }
 
 /// All changes, those of one actor together.

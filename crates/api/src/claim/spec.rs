@@ -204,6 +204,12 @@ pub struct DatabaseClaimSpec {
     #[schemars(schema_with = "reclaim_policy")]
     pub reclaim_policy: Option<String>,
 
+    /// What becomes of changes that somebody made on the server by hand: `Repair` (default) undoes
+    /// them, `Observe` only reports them. The published credential is always repaired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "drift_policy")]
+    pub drift_policy: Option<String>,
+
     /// Additions to the published Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_template: Option<SecretTemplate>,
@@ -381,6 +387,13 @@ fn auth_mechanisms(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 fn formats(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let items = words(&FORMATS);
     schemars::json_schema!({ "type": "array", "maxItems": 8, "items": items })
+}
+
+/// `driftPolicy` of a claim whose server is only looked at.
+pub const OBSERVE: &str = "Observe";
+
+pub(crate) fn drift_policy(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    words(&["Repair", OBSERVE])
 }
 
 fn reclaim_policy(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -6,7 +6,8 @@ use api::{
 };
 use engine::{
     catalog::Catalog,
-    decide::ContentsPlan,
+    decide::{self, ContentsPlan, House},
+    drift::Drift,
     dsn::Dsn,
     names::{Login, LoginPair},
     observed::Observed,
@@ -25,7 +26,10 @@ use crate::{
     context::Scope,
     engines::{Locked, Session},
     error::Error,
-    rotation::{Happening, Pass, Published, Seen, Target, record::Times},
+    rotation::{
+        Happening, Pass, Published, Seen, Target,
+        record::{self, Times},
+    },
 };
 
 /// One pass at the server. The lock is held on the very session that changes roles, so that a
@@ -60,6 +64,13 @@ pub(super) async fn apply(
     })
 }
 
+/// What decides about a look inside the database.
+struct Inside {
+    is_new: bool,
+    only_observes: bool,
+    checks: bool,
+}
+
 impl Pass<'_, Claimant<'_>> {
     async fn run(&mut self, session: &mut Locked, checks: bool) -> Result<Outcome, Error> {
         let recorded = recorded::recorded(self.subject.claim);
@@ -68,37 +79,39 @@ impl Pass<'_, Claimant<'_>> {
             found,
             credential,
         } = self.observe(session, recorded, checks).await?;
-        let made_database = self.house(session, &observed).await?;
-        let contents = self.contents(session, made_database, checks).await?;
+        let house = self.house(session, &observed).await?;
+        let made_database = self.tell(&house, &observed).await?;
+        let mut drift = house.drift();
+        let inside = Inside {
+            is_new: made_database || self.is_unsettled(),
+            only_observes: decide::only_observes(self.wishes, &observed.recorded),
+            checks: checks || self.is_drifted(),
+        };
+        let contents = self.contents(session, &inside).await?;
+        if inside.only_observes {
+            drift.look_inside(contents.as_ref());
+        }
         let published = self
             .credential(session, &observed, found, credential)
             .await?;
-        self.outcome(session, observed, contents, published, made_database)
-            .await
+        let outcome = self.outcome(session, observed, contents, published, made_database);
+        let outcome = outcome.await?;
+        Ok(Outcome { drift, ..outcome })
     }
 
-    /// Roles and database. Returns whether the database was made now.
-    async fn house(&mut self, session: &mut Locked, observed: &Observed) -> Result<bool, Error> {
-        let steps = self.structure(session, observed).await?;
+    /// Says what became of roles and database. Returns whether the database was made now.
+    async fn tell(&mut self, house: &House, observed: &Observed) -> Result<bool, Error> {
         let makes = |step: &ServerStep| matches!(step, ServerStep::OwnDatabase { .. });
-        let made_database = steps.iter().any(makes);
-        if let Some(ServerStep::RenameOwner { from, to }) = steps.first() {
+        let made_database = house.steps.iter().any(makes);
+        if let Some(ServerStep::RenameOwner { from, to }) = house.steps.first() {
             let (from, to) = (from.to_string(), to.to_string());
             // Said at once: whatever fails after this, the role has its new name.
             report::renamed(self.subject.claim, self.context, self.wishes).await?;
             self.happenings.push(Happening::OwnerRenamed { from, to });
-        } else if self.was_provisioned() {
-            self.say_repaired(&steps);
+        } else if observed.recorded.is_provisioned && observed.recorded.is_carried_out {
+            self.say_repaired(house);
         }
         Ok(made_database)
-    }
-
-    fn was_provisioned(&self) -> bool {
-        self.subject
-            .claim
-            .status
-            .as_ref()
-            .is_some_and(|status| status.server.is_some())
     }
 
     /// Rights, extensions and functions: compared when the claim changed, and in an adopted
@@ -106,21 +119,33 @@ impl Pass<'_, Claimant<'_>> {
     async fn contents(
         &mut self,
         session: &mut Locked,
-        made_database: bool,
-        checks: bool,
+        inside: &Inside,
     ) -> Result<Option<ContentsPlan>, Error> {
         let wishes = self.wishes;
-        let is_new = made_database || self.is_unsettled();
-        let is_due = checks && wishes.mode == Mode::Adopt;
-        if !is_new && !is_due {
+        let Inside {
+            is_new,
+            only_observes,
+            checks,
+        } = *inside;
+        let is_adopted = wishes.mode == Mode::Adopt;
+        let is_due = is_new && !only_observes || is_adopted && (is_new || checks);
+        if !is_due {
             return Ok(None);
         }
-        if wishes.mode == Mode::Adopt {
+        if only_observes {
+            return session.compare(wishes).await.map(Some);
+        }
+        if is_adopted {
             return session.populate(wishes).await.map(Some);
         }
         let admin = self.target.admin_dsn();
         let mut inside = self.context.engines.acquire(&admin).await?;
         inside.populate(wishes).await.map(Some)
+    }
+
+    fn is_drifted(&self) -> bool {
+        let status = self.subject.claim.status.as_ref();
+        status.is_some_and(|status| record::is_drifted(&status.conditions))
     }
 
     fn is_unsettled(&self) -> bool {
@@ -162,6 +187,7 @@ impl Pass<'_, Claimant<'_>> {
             due: times.due,
             next: times.next,
             published,
+            drift: Drift::default(),
             happenings: Vec::new(),
         })
     }

@@ -3,7 +3,7 @@
 use api::claim::DatabaseClaim;
 use engine::{dsn::Dsn, names::DatabaseName, observed::Recorded, wishes::Mode};
 
-use crate::error::Error;
+use crate::{error::Error, rotation::record};
 
 /// The database of the claim: its own name, or when adopting what the source names.
 pub(super) fn database(
@@ -40,5 +40,7 @@ pub(super) fn recorded(claim: &DatabaseClaim) -> Recorded {
         generation: rotation.generation,
         revoked: rotation.revocation.map(|it| it.generation),
         database: info.database_name,
+        is_provisioned: status.server.is_some(),
+        is_carried_out: record::is_carried_out(&status.conditions, claim.metadata.generation),
     }
 }

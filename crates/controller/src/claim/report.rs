@@ -12,6 +12,7 @@ use engine::{
     ErrorClass,
     address::Address,
     decide::ContentsPlan,
+    drift::Drift,
     names::DatabaseName,
     place::Place,
     rotation::Step,
@@ -48,6 +49,8 @@ pub(super) struct Outcome {
     pub due: Option<Timestamp>,
     pub next: Option<Timestamp>,
     pub published: Published,
+    /// What differs on the server and stays so.
+    pub drift: Drift,
     pub happenings: Vec<Happening>,
 }
 
@@ -62,6 +65,8 @@ pub(super) async fn report(claim: &DatabaseClaim, scope: &Scope, outcome: Result
                 return;
             };
             let status = settled(claim, &inputs, &outcome, now);
+            let before = claim.status.as_ref().map(|it| it.conditions.as_slice());
+            let drifted = record::news_of_drift(before.unwrap_or_default(), &status.conditions);
             let has_recovered = !is_ready(claim) && claim.status.is_some();
             if write(claim, context, &status).await.is_ok() {
                 context.hook.reached(Step::Record);
@@ -74,6 +79,9 @@ pub(super) async fn report(claim: &DatabaseClaim, scope: &Scope, outcome: Result
             }
             for happening in &outcome.happenings {
                 tell(claim, scope, happening).await;
+            }
+            if let Some(note) = drifted {
+                context.events.warning(claim, "Drifted", &note).await;
             }
         }
         Err(err) if err.class() == ErrorClass::Conflict && !is_lasting(claim, scope) => {}
@@ -331,6 +339,7 @@ fn set_conditions(
         Type::Paused,
         inputs.wishes.timing.is_paused.then(record::paused),
     );
+    say(Type::Drifted, outcome.drift.condition());
     // Where nobody looked inside the database, what was found there before still stands.
     if let Some(contents) = &outcome.contents {
         say(Type::Degraded, degraded(contents));

@@ -1,10 +1,14 @@
 //! Gauges over all claims, computed from the watch cache when somebody asks for them.
 
+use std::sync::Arc;
+
 use api::{
     claim::DatabaseClaim,
     conditions::{self, Type},
+    role_claim::DbRoleClaim,
 };
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -17,6 +21,7 @@ pub struct ClaimGauges {
     due: IntGaugeVec,
     overdue: IntGaugeVec,
     deferred: IntGaugeVec,
+    drifted: IntGaugeVec,
     consumers: IntGaugeVec,
     credential_age: GaugeVec,
     circuit_open: IntGaugeVec,
@@ -90,6 +95,11 @@ impl ClaimGauges {
                 "Rotations that wait, by cause",
                 &["cause"],
             )?,
+            drifted: gauge(
+                "dbcontroller_drifted_claims",
+                "Claims and role claims of which something on the server differs, by reason",
+                &["namespace", "reason"],
+            )?,
             consumers: gauge(
                 "dbcontroller_consumers",
                 "Pods by whether they use the newest credential of their claim",
@@ -108,13 +118,20 @@ impl ClaimGauges {
     /// Every gauge anew: what no claim stands for any more is gone.
     pub fn refresh(
         &self,
-        claims: &[std::sync::Arc<DatabaseClaim>],
+        claims: &[Arc<DatabaseClaim>],
+        role_claims: &[Arc<DbRoleClaim>],
         circuits: &[(String, bool)],
         now: Timestamp,
     ) {
         self.reset();
         for claim in claims {
             self.add(claim, now);
+        }
+        for role_claim in role_claims {
+            let status = role_claim.status.as_ref();
+            let conditions = status.map(|status| status.conditions.as_slice());
+            let namespace = role_claim.namespace().unwrap_or_default();
+            self.add_drift(&namespace, conditions.unwrap_or_default());
         }
         for (server, is_open) in circuits {
             self.circuit_open
@@ -137,6 +154,7 @@ impl ClaimGauges {
             due,
             overdue,
             deferred,
+            drifted,
             consumers,
             credential_age,
             circuit_open,
@@ -151,12 +169,20 @@ impl ClaimGauges {
             due,
             overdue,
             deferred,
+            drifted,
             consumers,
             circuit_open,
         ] {
             gauge.reset();
         }
         credential_age.reset();
+    }
+
+    fn add_drift(&self, namespace: &str, conditions: &[Condition]) {
+        if let Some(drifted) = conditions::find(conditions, Type::Drifted) {
+            let labels = [namespace, drifted.reason.as_str()];
+            self.drifted.with_label_values(&labels).inc();
+        }
     }
 
     fn add(&self, claim: &DatabaseClaim, now: Timestamp) {
@@ -202,6 +228,7 @@ impl ClaimGauges {
         if conditions::is_true(&status.conditions, Type::Rotating) {
             self.deferred.with_label_values(&["live_sessions"]).inc();
         }
+        self.add_drift(namespace, &status.conditions);
         let consumers = status.consumers.unwrap_or_default();
         let behind = consumers.total - consumers.current;
         for (state, count) in [("current", consumers.current), ("behind", behind)] {

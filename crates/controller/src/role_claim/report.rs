@@ -47,7 +47,11 @@ pub(super) async fn report(
             }
         }
         Ok(Shared::Own(outcome)) => {
-            write(role_claim, context, &served(role_claim, &outcome, now)).await;
+            let status = served(role_claim, &outcome, now);
+            let before = role_claim.status.as_ref();
+            let before = before.map(|it| it.conditions.as_slice());
+            let drifted = record::news_of_drift(before.unwrap_or_default(), &status.conditions);
+            write(role_claim, context, &status).await;
             context.hook.reached(Step::Record);
             for happening in &outcome.happenings {
                 let (reason, note) = (happening.reason(), happening.note());
@@ -57,6 +61,9 @@ pub(super) async fn report(
                 } else {
                     events.normal(role_claim, reason, &note).await;
                 }
+            }
+            if let Some(note) = drifted {
+                events.warning(role_claim, "Drifted", &note).await;
             }
         }
         Err(err) if err.class() == ErrorClass::Conflict => {
@@ -172,7 +179,7 @@ fn copied(role_claim: &DbRoleClaim, copy: &Copied, now: Timestamp) -> DbRoleClai
     status.rotation = None;
     status.database = None;
     status.schemas_status = None;
-    for type_ in [Type::Rotating, Type::Paused, Type::Degraded] {
+    for type_ in [Type::Rotating, Type::Paused, Type::Degraded, Type::Drifted] {
         conditions::clear(&mut status.conditions, type_);
     }
     let ignored = copies::ignored(role_claim, &copy.found.stored);
@@ -237,6 +244,7 @@ fn served(role_claim: &DbRoleClaim, outcome: &Outcome, now: Timestamp) -> DbRole
     );
     let is_paused = outcome.wishes.timing.is_paused;
     say(Type::Paused, is_paused.then(record::paused));
+    say(Type::Drifted, outcome.drift.condition());
     if let Some(rights) = &outcome.rights {
         say(Type::Degraded, degraded(&rights.unreachable));
     }

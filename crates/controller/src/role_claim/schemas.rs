@@ -12,12 +12,13 @@ use api::{
 use engine::{
     agenda::{self, Agenda},
     decide,
+    drift::{Drift, Why},
     dsn::Dsn,
     names::DatabaseName,
     observed::Observed,
     role_claim::{self, Ground, Refusal},
     secret::Stored,
-    share::{SchemaGrant, Share},
+    share::{SchemaGrant, Wanted},
     step::ServerStep,
     wishes::{ClaimId, Wishes},
 };
@@ -31,7 +32,10 @@ use crate::{
     engines::{Locked, Session},
     error::Error,
     objects, publish,
-    rotation::{Happening, Pass, Published, Retired, Seen, Target, former_secret, record::Times},
+    rotation::{
+        Happening, Pass, Published, Retired, Seen, Target, former_secret,
+        record::{self, Times},
+    },
 };
 
 /// A pass that takes longer is given up, and its session and locks with it.
@@ -49,6 +53,8 @@ pub(super) struct Outcome {
     pub rights: Option<postgres::Shared>,
     pub retired: Retired,
     pub times: Times,
+    /// What differs on the server and stays so.
+    pub drift: Drift,
     pub happenings: Vec<Happening>,
 }
 
@@ -195,6 +201,7 @@ pub(super) async fn serve(
         let tenant = Tenant {
             role_claim,
             context,
+            is_there: is_there(role_claim, &place),
         };
         let mut pass = Pass::new(&tenant, context, &at.wishes, at.target());
         let outcome = pass.run(&mut session, &existing, checks).await?;
@@ -207,6 +214,7 @@ pub(super) async fn serve(
             rights,
             retired,
             times,
+            drift,
         } = outcome;
         Ok(Outcome {
             ground,
@@ -221,12 +229,22 @@ pub(super) async fn serve(
             rights,
             retired,
             times,
+            drift,
         })
     };
     let outcome = tokio::time::timeout(LONGEST_PASS, work).await;
     let limit = LONGEST_PASS;
     let outcome = outcome.unwrap_or(Err(Error::TooLong { limit }))?;
     Ok(Served::Worked(Box::new(outcome)))
+}
+
+/// Whether status says that the logins are where the source is now.
+fn is_there(role_claim: &DbRoleClaim, place: &Place) -> bool {
+    let status = role_claim.status.as_ref();
+    let database = status.and_then(|status| status.database.as_ref());
+    database.is_some_and(|database| {
+        database.name == place.database && database.owner_role == place.owner_role
+    })
 }
 
 /// What is due, from caches and status alone.
@@ -241,9 +259,7 @@ fn agenda(role_claim: &DbRoleClaim, context: &Context, wishes: &Wishes, place: &
     let is_ready = ready.is_some_and(|ready| {
         ready.status == "True" && ready.observed_generation == role_claim.metadata.generation
     });
-    let is_there = status.database.is_some_and(|database| {
-        database.name == place.database && database.owner_role == place.owner_role
-    });
+    let is_there = is_there(role_claim, place);
     let source = &role_claim.spec.source_database_claim;
     let source = format!("{}/{}", source.namespace, source.name);
     let ignored = conditions::find(&status.conditions, Type::FieldsIgnored);
@@ -292,6 +308,7 @@ struct Worked {
     rights: Option<postgres::Shared>,
     retired: Retired,
     times: Times,
+    drift: Drift,
 }
 
 impl Pass<'_, Tenant<'_>> {
@@ -301,26 +318,37 @@ impl Pass<'_, Tenant<'_>> {
         existing: &BTreeSet<String>,
         checks: bool,
     ) -> Result<Worked, Error> {
-        let recorded = tenant::recorded(self.subject.role_claim);
+        let recorded = tenant::recorded(self.subject);
         let Seen {
             observed,
             found,
             credential,
         } = self.observe(session, recorded, checks).await?;
-        let mut steps = self.structure(session, &observed).await?;
+        let house = self.house(session, &observed).await?;
         let share = self.wishes.share.as_ref();
         let grants = share.map(|share| decide::grants(self.wishes, share, &observed));
         let grants = grants.transpose()?.unwrap_or_default();
-        let leaving = share.map(|_| decide::leaving(self.wishes, &observed.catalog, &grants));
-        steps.extend(leaving.unwrap_or_default());
-        if self.subject.role_claim.has_logins() && self.is_settled() {
-            self.say_repaired(&steps);
+        let recorded = &observed.recorded;
+        if recorded.is_provisioned && recorded.is_carried_out {
+            self.say_repaired(&house);
         }
-        let is_due = checks || !steps.is_empty() || !self.is_settled();
+        let is_due = checks || house.has_work() || !self.is_settled() || self.is_drifted();
+        let mut drift = house.drift();
         let rights = match share {
             Some(share) if is_due => {
-                let rights = self.furnish(session, share, &grants, existing, &observed);
-                Some(rights.await?)
+                let wanted = share.wanted(&observed.catalog, &self.wishes.role, &grants);
+                let rights = if decide::only_observes(self.wishes, recorded) {
+                    let inside = self.target.admin_dsn();
+                    let engines = &self.context.engines;
+                    engines.compare_share(&inside, &wanted, existing).await?
+                } else {
+                    self.furnish(session, &wanted, house.leaving, existing, &observed)
+                        .await?
+                };
+                for sentence in &rights.left {
+                    drift.add(Why::Policy, sentence.clone());
+                }
+                Some(rights)
             }
             _ => None,
         };
@@ -335,7 +363,13 @@ impl Pass<'_, Tenant<'_>> {
             rights,
             retired,
             times,
+            drift,
         })
+    }
+
+    fn is_drifted(&self) -> bool {
+        let status = self.subject.role_claim.status.as_ref();
+        status.is_some_and(|status| record::is_drifted(&status.conditions))
     }
 
     fn is_settled(&self) -> bool {
@@ -351,15 +385,14 @@ impl Pass<'_, Tenant<'_>> {
     async fn furnish(
         &mut self,
         session: &mut Locked,
-        share: &Share,
-        grants: &[SchemaGrant],
+        wanted: &Wanted,
+        leaving: Vec<ServerStep>,
         existing: &BTreeSet<String>,
         observed: &Observed,
     ) -> Result<postgres::Shared, Error> {
         let (engines, wishes, catalog) = (&self.context.engines, self.wishes, &observed.catalog);
         let inside = self.target.admin_dsn();
-        let wanted = share.wanted(catalog, &wishes.role, grants);
-        let rights = engines.share(&inside, &wanted, existing, catalog).await?;
+        let rights = engines.share(&inside, wanted, existing, catalog).await?;
         if decide::is_shared_take_over(wishes, observed) && !self.subject.role_claim.has_logins() {
             // What the original's logins made belongs to a login, which the other could not use.
             for login in wishes.logins().both() {
@@ -369,7 +402,6 @@ impl Pass<'_, Tenant<'_>> {
                 }
             }
         }
-        let leaving = decide::leaving(wishes, catalog, grants);
         let last = decide::dropping(&wanted.cleared);
         let steps: Vec<_> = leaving.into_iter().chain(last).collect();
         self.change(session, &steps, catalog).await?;

@@ -11,12 +11,14 @@ use crate::{
     context::Context,
     error::Error,
     objects,
-    rotation::{Happening, Subject, alive, former_secret},
+    rotation::{Happening, Subject, alive, former_secret, record},
 };
 
 pub(super) struct Tenant<'a> {
     pub role_claim: &'a DbRoleClaim,
     pub context: &'a Context,
+    /// Whether it has its logins where its source is now.
+    pub is_there: bool,
 }
 
 impl Subject for Tenant<'_> {
@@ -70,7 +72,8 @@ impl Subject for Tenant<'_> {
 }
 
 /// What the role claim's status recorded. Of the original's only login and time are known.
-pub(super) fn recorded(role_claim: &DbRoleClaim) -> Recorded {
+pub(super) fn recorded(tenant: &Tenant<'_>) -> Recorded {
+    let role_claim = tenant.role_claim;
     let Some(status) = &role_claim.status else {
         return Recorded::default();
     };
@@ -84,5 +87,8 @@ pub(super) fn recorded(role_claim: &DbRoleClaim) -> Recorded {
         generation: rotation.generation,
         revoked: rotation.revocation.map(|it| it.generation),
         database: status.database.clone().map(|database| database.name),
+        is_provisioned: role_claim.has_logins(),
+        is_carried_out: tenant.is_there
+            && record::is_carried_out(&status.conditions, role_claim.metadata.generation),
     }
 }

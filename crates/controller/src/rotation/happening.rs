@@ -136,7 +136,7 @@ impl Happening {
                 "the server refused the published password of login {login} and got it again: it was changed on the server, or the role was dropped"
             ),
             Self::Repaired { what } => {
-                format!("missing on the server and made again: {}", what.join(", "))
+                format!("found on the server and repaired: {}", what.join("; "))
             }
             Self::RightsRepaired { missing, excess } => format!(
                 "the rights in the database differed from the map: {missing} were missing, {excess} were too many"

@@ -4,8 +4,10 @@ use std::{collections::HashMap, time::Instant};
 
 use api::claim::Revocation;
 use engine::{
+    ErrorClass,
     catalog::{Catalog, Session},
-    decide,
+    decide::{self, House},
+    drift::Why,
     dsn::{Credential, Dsn},
     names::Login,
     observed::{Observed, Proof, Recorded},
@@ -20,7 +22,7 @@ use super::{Happening, Subject, Target, check_owner, observe};
 use crate::{
     context::Context,
     engines::Locked,
-    error::Error,
+    error::{Error, chain},
     publish::{self, Found},
 };
 
@@ -167,27 +169,50 @@ impl<'a, S: Subject> Pass<'a, S> {
         })
     }
 
-    /// Roles, logins and database. Returns what was done.
-    pub(crate) async fn structure(
+    /// Roles, logins and database: what is asked for first, then what differs. Returns what was done
+    /// and what was left.
+    pub(crate) async fn house(
         &mut self,
         session: &mut Locked,
         observed: &Observed,
-    ) -> Result<Vec<ServerStep>, Error> {
-        let steps = decide::structure(self.wishes, self.target.database, observed)?;
-        if steps.is_empty() {
-            return Ok(steps);
+    ) -> Result<House, Error> {
+        let (now, catalog) = (self.context.now(), &observed.catalog);
+        let mut house = decide::house(self.wishes, self.target.database, observed, now)?;
+        if house.steps.is_empty() && house.repairs.is_empty() {
+            return Ok(house);
         }
         self.subject.check_live().await?;
-        self.change(session, &steps, &observed.catalog).await?;
-        let marked = steps.iter().filter_map(ServerStep::marked_login);
+        self.change(session, &house.steps, catalog).await?;
+        let marked = house.steps.iter().filter_map(ServerStep::marked_login);
         self.comments
             .extend(marked.map(|(login, mark)| (login.to_string(), mark.to_string())));
-        Ok(steps)
+        for step in std::mem::take(&mut house.repairs) {
+            match self
+                .change(session, std::slice::from_ref(&step), catalog)
+                .await
+            {
+                Ok(()) => house.repairs.push(step),
+                Err(err) if is_passing(&err) => return Err(err),
+                // A difference that stays takes nothing from anybody.
+                Err(err) => {
+                    tracing::warn!(error = chain(&err), "a difference is not repaired");
+                    house.left.push((step, Why::Admin));
+                }
+            }
+        }
+        Ok(house)
     }
 
-    /// Says what was missing on the server though it had been there.
-    pub(crate) fn say_repaired(&mut self, steps: &[ServerStep]) {
-        let what: Vec<_> = steps.iter().filter_map(made_again).collect();
+    /// Says what differed on the server though everything had been there.
+    pub(crate) fn say_repaired(&mut self, house: &House) {
+        let House {
+            steps,
+            repairs,
+            leaving,
+            left: _,
+        } = house;
+        let done = steps.iter().chain(repairs).chain(leaving);
+        let what: Vec<_> = done.filter_map(ServerStep::difference).collect();
         if !what.is_empty() {
             self.happenings.push(Happening::Repaired { what });
         }
@@ -279,28 +304,9 @@ impl Target<'_> {
     }
 }
 
-fn made_again(step: &ServerStep) -> Option<String> {
-    match step {
-        ServerStep::CreateOwner { role, .. } => Some(format!("owner role {role}")),
-        ServerStep::CreateLogin { login, .. } => Some(format!("login {login}")),
-        ServerStep::CreateCopy {
-            login, database, ..
-        } => Some(format!("login {login} in {database}")),
-        ServerStep::JoinOwner { login, .. } => Some(format!("membership of {login}")),
-        ServerStep::AssumeOwner { login, .. } => Some(format!("role setting of {login}")),
-        ServerStep::GrantRoles { login, .. } => Some(format!("missing roles of {login}")),
-        ServerStep::RevokeRoles { login, .. } => Some(format!("roles too many of {login}")),
-        ServerStep::CreateSchemaRole { role, .. } => Some(format!("role {role}")),
-        ServerStep::JoinSchemaRole { member, role } => {
-            Some(format!("membership of {member} in {role}"))
-        }
-        ServerStep::LeaveRole { member, role } => {
-            Some(format!("membership too many of {member} in {role}"))
-        }
-        ServerStep::SearchPath { login, .. } => Some(format!("search path of {login}")),
-        ServerStep::CreateDatabase { database } => Some(format!("database {database}")),
-        _ => None,
-    }
+/// Whether the same may go well at another time.
+fn is_passing(err: &Error) -> bool {
+    matches!(err.class(), ErrorClass::Conflict | ErrorClass::Unavailable)
 }
 
 fn retired_login(step: &ServerStep) -> Option<String> {

@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
-use api::{claim::RotationStatus, conditions::reason};
+use api::{
+    claim::RotationStatus,
+    conditions::{self, Type, reason},
+};
 use engine::{schedule, wishes::Wishes};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{Deferred, Published, Retired, addresses};
 
@@ -95,4 +99,23 @@ pub(crate) fn paused() -> (&'static str, String) {
         reason::PAUSED,
         "rotation.paused is true: the timer stands still".to_owned(),
     )
+}
+
+/// What condition `Drifted` says now and did not say before.
+pub(crate) fn news_of_drift(before: &[Condition], after: &[Condition]) -> Option<String> {
+    let said = |all| conditions::find(all, Type::Drifted).map(|it: &Condition| &it.message);
+    let now = said(after);
+    now.filter(|_| now != said(before)).cloned()
+}
+
+/// Whether status says of a claim that something differs. Such a claim is looked at whole in every
+/// pass, or what a pass did not look at would seem to be gone.
+pub(crate) fn is_drifted(conditions: &[Condition]) -> bool {
+    conditions::is_true(conditions, Type::Drifted)
+}
+
+/// Whether all that the spec asks for was carried out once: what fails later changes nothing in it.
+pub(crate) fn is_carried_out(conditions: &[Condition], generation: Option<i64>) -> bool {
+    let synced = conditions::find(conditions, Type::Synced);
+    synced.is_some_and(|it| it.status == "True" && it.observed_generation == generation)
 }

@@ -116,7 +116,7 @@ impl Pass<'_, Keeper<'_>> {
         if session.use_lent_logins().await? {
             decide::lent_logins(self.wishes, &observed)?;
         } else {
-            self.structure(session, &observed).await?;
+            self.house(session, &observed).await?;
         }
         let writers = found.as_ref().map(Found::other_writers);
         let sessions = observed.catalog.sessions.clone();

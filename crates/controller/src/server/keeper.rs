@@ -70,5 +70,7 @@ pub(super) fn recorded(server: &DatabaseServer) -> Recorded {
         generation: rotation.generation,
         revoked: rotation.revocation.map(|it| it.generation),
         database: None,
+        is_provisioned: true,
+        is_carried_out: true,
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{CredentialStep, credential, retirement, revocation, structure};
+use super::{CredentialStep, credential, house, retirement, revocation};
 use crate::{names::DatabaseName, observed::Observed, schedule, step::ServerStep, wishes::Wishes};
 
 /// The steps in their order, or why none would be taken. Empty where all is as it should be.
@@ -13,10 +13,13 @@ pub fn plan(
     observed: &Observed,
     now: Timestamp,
 ) -> Vec<String> {
-    let mut plan = match structure(wishes, database, observed) {
-        Ok(steps) => titles(&steps),
+    let house = match house(wishes, database, observed, now) {
+        Ok(house) => house,
         Err(refusal) => return vec![format!("nothing: {refusal}")],
     };
+    let mut plan = titles(&house.steps);
+    plan.extend(titles(&house.repairs));
+    plan.extend(titles(&house.leaving));
     plan.extend(of_credential(wishes, observed, now));
     if let Some(revocation) = revocation(wishes, observed)
         && let Some(login) = revocation.login
@@ -26,6 +29,8 @@ pub fn plan(
         ));
     }
     plan.extend(titles(&retirement(wishes, observed, now).steps));
+    let left = house.left.iter();
+    plan.extend(left.map(|(step, why)| format!("not {}: {}", step.title(), why.remark())));
     plan
 }
 

@@ -111,17 +111,35 @@ fn search_path(share: &Share, login: &Login, catalog: &Catalog) -> Option<Server
 /// Memberships that are too many. To be taken once the wished ones have their rights: without any
 /// of them nobody may connect. A login has its rights through the role claim's role alone, also
 /// where it leaves that role.
-pub fn leaving(wishes: &Wishes, catalog: &Catalog, grants: &[SchemaGrant]) -> Vec<ServerStep> {
+pub(super) fn leaving(
+    wishes: &Wishes,
+    catalog: &Catalog,
+    grants: &[SchemaGrant],
+) -> Vec<ServerStep> {
     let role = wishes.role.as_str();
     let leave = |member: &str, is_wished: &dyn Fn(&str) -> bool| -> Vec<_> {
         let found = catalog.roles.get(member).into_iter();
         let too_many = found.flat_map(|found| &found.member_of);
         let too_many = too_many.filter(|name| !is_wished(name));
-        let leave = |name: &String| ServerStep::LeaveRole {
-            member: member.to_owned(),
-            role: name.clone(),
+        let leave = |name: &String| {
+            let all = catalog.memberships.iter();
+            let granted = all.filter(|it| it.member == member && it.role == *name);
+            let granted: Vec<_> = granted.map(|it| Some(it.grantor.clone())).collect();
+            let granted = if granted.is_empty() {
+                vec![None]
+            } else {
+                granted
+            };
+            let (member, role) = (member.to_owned(), name.clone());
+            granted
+                .into_iter()
+                .map(move |grantor| ServerStep::LeaveRole {
+                    member: member.clone(),
+                    role: role.clone(),
+                    grantor,
+                })
         };
-        too_many.map(leave).collect()
+        too_many.flat_map(leave).collect()
     };
     let is_granted = |name: &str| grants.iter().any(|grant| grant.role.as_str() == name);
     let mut steps = leave(role, &is_granted);

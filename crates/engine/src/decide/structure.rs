@@ -1,9 +1,9 @@
 //! Roles and database: what is missing, and what must not be touched.
 
-use super::{Refusal, administer, mongo, share};
+use super::{Refusal, administer, differences::RDS_REPLICATION, mongo, share};
 use crate::{
     address::Engine,
-    catalog::{Catalog, Role},
+    catalog::{Catalog, Database, Role},
     mark::Mark,
     names::{DatabaseName, Login},
     observed::{Observed, Proof},
@@ -51,10 +51,9 @@ pub fn structure(
     steps.extend(owner_and_database(
         wishes,
         database,
-        catalog,
+        observed,
         owner,
         may_take_over,
-        observed.recorded.database.is_some(),
     )?);
     for login in wishes.logins().both() {
         steps.extend(login_steps(wishes, login, catalog, may_take_over)?);
@@ -109,7 +108,9 @@ pub(super) fn check_role(
     mine: &Mark,
     may_take_over: bool,
 ) -> Result<(), Refusal> {
-    if role.is_superuser {
+    let is_mine = role.mark().is_some_and(|mark| mark.same_claim(mine));
+    // Of one that was made for the claim a hand made it later; that is a difference like others.
+    if role.is_superuser && !is_mine {
         return Err(Refusal::SuperuserRole {
             role: name.to_owned(),
         });
@@ -140,81 +141,119 @@ pub(super) fn weak(catalog: &Catalog, what: &'static str, attribute: &'static st
 fn owner_and_database(
     wishes: &Wishes,
     database: &DatabaseName,
-    catalog: &Catalog,
+    observed: &Observed,
     owner: Option<&Role>,
     may_take_over: bool,
-    has_database: bool,
 ) -> Result<Vec<ServerStep>, Refusal> {
+    let catalog = &observed.catalog;
     let mine = wishes.claim.mark();
-    let role = wishes.role.clone();
-    let write_mark = |mark: Mark| match owner {
-        None => Some(ServerStep::CreateOwner {
-            role: role.clone(),
-            mark,
-        }),
-        Some(facts) if facts.mark().as_ref() == Some(&mark) => None,
-        Some(_) => Some(ServerStep::MarkOwner {
-            role: role.clone(),
-            mark,
-        }),
-    };
     if wishes.mode == Mode::Adopt {
         // A role that was there before the claim is not the claim's to drop.
         let is_adopted = owner.is_some_and(|facts| facts.mark().is_none_or(|mark| mark.adopted));
         let mark = if is_adopted { mine.adopted() } else { mine };
-        return Ok(write_mark(mark).into_iter().collect());
+        return Ok(write_mark(wishes, owner, mark).into_iter().collect());
     }
-    let own = || ServerStep::OwnDatabase {
+    if let Some(found) = &catalog.database {
+        return existing_database(wishes, database, found, observed, owner, may_take_over);
+    }
+    if observed.recorded.database.is_some() {
+        return Err(Refusal::DatabaseGone {
+            database: database.to_string(),
+        });
+    }
+    if !catalog.admin.can_create_databases && !catalog.admin.is_superuser {
+        return Err(weak(catalog, "databases", "CREATEDB"));
+    }
+    let create = ServerStep::CreateDatabase {
         database: database.clone(),
-        role: role.clone(),
-        mark: mine.clone(),
     };
-    let Some(found) = &catalog.database else {
-        if has_database {
-            return Err(Refusal::DatabaseGone {
-                database: database.to_string(),
-            });
-        }
-        if !catalog.admin.can_create_databases && !catalog.admin.is_superuser {
-            return Err(weak(catalog, "databases", "CREATEDB"));
-        }
-        let create = ServerStep::CreateDatabase {
-            database: database.clone(),
-        };
-        return Ok(write_mark(mine.clone().creating())
-            .into_iter()
-            .chain([create, own()])
-            .collect());
+    Ok(write_mark(wishes, owner, mine.creating())
+        .into_iter()
+        .chain([create, own(wishes, database)])
+        .collect())
+}
+
+fn write_mark(wishes: &Wishes, owner: Option<&Role>, mark: Mark) -> Option<ServerStep> {
+    let role = wishes.role.clone();
+    match owner {
+        None => Some(ServerStep::CreateOwner { role, mark }),
+        Some(facts) if facts.mark().as_ref() == Some(&mark) => None,
+        Some(_) => Some(ServerStep::MarkOwner { role, mark }),
+    }
+}
+
+fn own(wishes: &Wishes, database: &DatabaseName) -> ServerStep {
+    ServerStep::OwnDatabase {
+        database: database.clone(),
+        role: wishes.role.clone(),
+        mark: wishes.claim.mark(),
+    }
+}
+
+fn existing_database(
+    wishes: &Wishes,
+    database: &DatabaseName,
+    found: &Database,
+    observed: &Observed,
+    owner: Option<&Role>,
+    may_take_over: bool,
+) -> Result<Vec<ServerStep>, Refusal> {
+    let (mine, admin) = (wishes.claim.mark(), &observed.catalog.admin);
+    // What a role had when it was taken over, somebody may rely on.
+    let is_found = owner.is_some_and(|facts| facts.mark().is_none_or(|mark| mark.found));
+    let of_owner = if is_found {
+        mine.clone().found()
+    } else {
+        mine.clone()
     };
-    let is_owned_by_us = found.owner == catalog.admin.name
-        || found.owner == role.as_str()
-        || wishes
-            .renamed_from
-            .as_ref()
-            .is_some_and(|former| found.owner == former.as_str());
+    let marking = write_mark(wishes, owner, of_owner.clone()).into_iter();
+    // The database's mark is written with the role's, so the role's own comes last.
+    let noted = is_found.then(|| ServerStep::MarkOwner {
+        role: wishes.role.clone(),
+        mark: of_owner,
+    });
+    let owning = std::iter::once(own(wishes, database)).chain(noted);
+    let is_owned_by_us = found.owner == admin.name || is_owner(wishes, &found.owner);
     let was_creating = owner.and_then(Role::mark).is_some_and(|mark| mark.creating);
     match found.mark() {
+        Some(_) if is_strayed(wishes, database, observed) => Ok(marking.collect()),
         // Whoever owns a database may write any mark on it.
         Some(mark) if !mark.same_claim(&mine) || !is_owned_by_us => Err(Refusal::ForeignDatabase {
             database: database.to_string(),
             claim: mark.claim,
         }),
-        Some(mark) if mark == mine && owner.is_some() && !was_creating => {
-            Ok(write_mark(mine.clone()).into_iter().collect())
-        }
-        Some(_) => Ok(write_mark(mine.clone())
-            .into_iter()
-            .chain([own()])
-            .collect()),
-        None if was_creating && found.owner == catalog.admin.name => Ok(vec![own()]),
-        None if may_take_over && owner.is_some() => Ok(write_mark(mine.clone())
-            .into_iter()
-            .chain([own()])
-            .collect()),
+        Some(mark) if mark == mine && owner.is_some() && !was_creating => Ok(marking.collect()),
+        Some(_) => Ok(marking.chain(owning).collect()),
+        None if was_creating && found.owner == admin.name => Ok(owning.collect()),
+        None if may_take_over && owner.is_some() => Ok(marking.chain(owning).collect()),
         None => Err(Refusal::UnmarkedDatabase {
             database: database.to_string(),
         }),
     }
+}
+
+/// Whether that is the owner role, by its present name or the one that it is renamed from.
+fn is_owner(wishes: &Wishes, name: &str) -> bool {
+    let names = [Some(&wishes.role), wishes.renamed_from.as_ref()];
+    names
+        .into_iter()
+        .flatten()
+        .any(|role| role.as_str() == name)
+}
+
+/// Whether the database that this claim has made, marked and recorded belongs to somebody else now.
+/// Before it was recorded, such a database is one that somebody else made.
+pub(super) fn is_strayed(wishes: &Wishes, database: &DatabaseName, observed: &Observed) -> bool {
+    let (catalog, mine) = (&observed.catalog, wishes.claim.mark());
+    let Some(found) = &catalog.database else {
+        return false;
+    };
+    let is_made = observed.recorded.database.as_deref() == Some(database.as_str());
+    is_made
+        && observed.recorded.is_provisioned
+        && found.mark() == Some(mine)
+        && found.owner != catalog.admin.name
+        && !is_owner(wishes, &found.owner)
 }
 
 pub(super) fn login_steps(
@@ -256,14 +295,7 @@ pub(super) fn login_steps(
         });
     }
     // A member of the former name is a member of the new one: the role is the same.
-    let owner_names = [Some(&wishes.role), wishes.renamed_from.as_ref()];
-    let names_owner = |name: &str| {
-        owner_names
-            .iter()
-            .flatten()
-            .any(|role| role.as_str() == name)
-    };
-    if !found.member_of.iter().any(|name| names_owner(name)) {
+    if !found.member_of.iter().any(|name| is_owner(wishes, name)) {
         steps.push(join);
     }
     if found.session_role.as_deref() != Some(role.as_str()) {
@@ -281,10 +313,9 @@ fn replication_step(
     found: &Role,
     catalog: &Catalog,
 ) -> Option<ServerStep> {
-    const RDS: &str = "rds_replication";
     let through_rds = catalog.has_rds_replication;
     let has = if through_rds {
-        found.member_of.iter().any(|name| name == RDS)
+        found.member_of.iter().any(|name| name == RDS_REPLICATION)
     } else {
         found.has_replication
     };

@@ -74,6 +74,7 @@ fn what_others_made_is_never_touched() {
         owner,
         comment: None,
         admin_owns: true,
+        ..Database::default()
     });
     check(&wishes(Mode::Create), with_database, "useExistingSource");
 }

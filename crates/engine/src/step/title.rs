@@ -1,6 +1,6 @@
 //! What a step does, in a few words for errors and plans.
 
-use super::ServerStep;
+use super::{Attribute, ServerStep};
 use crate::catalog::DatabaseRole;
 
 impl ServerStep {
@@ -22,7 +22,14 @@ impl ServerStep {
             Self::CreateSchemaRole { role, .. } => format!("creating role {role}"),
             Self::MarkSchemaRole { role, .. } => format!("marking role {role}"),
             Self::JoinSchemaRole { member, role } => format!("granting {role} to {member}"),
-            Self::LeaveRole { member, role } => format!("revoking {role} from {member}"),
+            Self::LeaveRole { member, role, .. } => format!("revoking {role} from {member}"),
+            Self::Alter { role, attribute } => format!("making {role} {}", attribute.title()),
+            Self::ReturnDatabase { database, role, .. } => {
+                format!("giving database {database} back to {role}")
+            }
+            Self::CloseDatabase { database, .. } => {
+                format!("closing database {database} to PUBLIC")
+            }
             Self::SearchPath { login, .. } => format!("setting the search path of {login}"),
             Self::DropSchemaRole { role } => format!("dropping role {role}"),
             Self::RenameOwner { from, to } => format!("renaming owner role {from} to {to}"),
@@ -45,7 +52,23 @@ impl ServerStep {
     }
 }
 
-fn listed(roles: &[DatabaseRole]) -> String {
+impl Attribute {
+    /// As people who administer a server call it.
+    fn title(self) -> &'static str {
+        match self {
+            Self::NoLogin => "NOLOGIN",
+            Self::NoSuperuser => "NOSUPERUSER",
+            Self::NoCreateDb => "NOCREATEDB",
+            Self::NoCreateRole => "NOCREATEROLE",
+            Self::NoBypassRls => "NOBYPASSRLS",
+            Self::NoReplication => "NOREPLICATION",
+            Self::Inherit => "INHERIT",
+            Self::NoExpiry => "valid for ever",
+        }
+    }
+}
+
+pub(super) fn listed(roles: &[DatabaseRole]) -> String {
     let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
     roles.join(", ")
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{config::Config, names, server::DatabaseServer};
 
-use super::{Access, ClaimId, ClaimKind, Error, Mode, SecretShape, Timing, Wishes};
+use super::{Access, ClaimId, ClaimKind, DriftPolicy, Error, Mode, SecretShape, Timing, Wishes};
 use crate::{address::Engine, asked::Asked, names::RoleName, password::Policy, timing};
 
 /// Where `adminRotation.period` is unset.
@@ -55,6 +55,7 @@ impl Wishes {
             engine,
             access: Access::default(),
             share: None,
+            drift: DriftPolicy::Repair,
             claim,
         })
     }

@@ -7,7 +7,9 @@ use api::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Access, ClaimId, ClaimKind, RoleWish, SecretShape, SystemFunction, Wishes};
+use super::{
+    Access, ClaimId, ClaimKind, DriftPolicy, RoleWish, SecretShape, SystemFunction, Wishes,
+};
 use crate::{
     ErrorClass,
     address::Engine,
@@ -167,6 +169,7 @@ impl Wishes {
             engine,
             access,
             share: None,
+            drift: DriftPolicy::of(spec.drift_policy.as_deref()),
             role,
         })
     }

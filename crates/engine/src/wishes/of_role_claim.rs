@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::{claim::DatabaseClaimStatus, role_claim::DbRoleClaim};
 
-use super::{Access, ClaimId, Error, Mode, RoleWish, SecretShape, Timing, Wishes};
+use super::{Access, ClaimId, DriftPolicy, Error, Mode, RoleWish, SecretShape, Timing, Wishes};
 use crate::{
     address::Engine,
     asked::Asked,
@@ -60,6 +60,7 @@ impl Wishes {
             engine: source.engine,
             access,
             share: share.transpose()?,
+            drift: DriftPolicy::of(role_claim.spec.drift_policy.as_deref()),
             claim,
         })
     }

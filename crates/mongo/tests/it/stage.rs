@@ -14,7 +14,9 @@ use engine::{
     observed::{Observed, Proof, Recorded},
     password::{Generator, PasswordSource, Policy},
     step::ServerStep,
-    wishes::{Access, ClaimId, ClaimKind, Mode, RoleWish, SecretShape, Timing, Wishes},
+    wishes::{
+        Access, ClaimId, ClaimKind, DriftPolicy, Mode, RoleWish, SecretShape, Timing, Wishes,
+    },
 };
 use mongo::{Admins, Locked, Session, Timeouts};
 use mongodb::{
@@ -229,6 +231,7 @@ impl Claim {
         Self {
             wishes: Wishes {
                 share: None,
+                drift: DriftPolicy::Repair,
                 claim,
                 mode: Mode::Create,
                 role: RoleName::try_from(user).unwrap(),

@@ -5,6 +5,7 @@ mod admins;
 mod contents;
 mod crowd;
 mod deletion;
+mod drift;
 mod login;
 mod quoting;
 mod refusals;

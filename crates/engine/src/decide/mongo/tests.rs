@@ -45,6 +45,7 @@ fn database(mark: Option<&str>) -> Database {
         owner: String::new(),
         comment: mark.map(str::to_owned),
         admin_owns: false,
+        ..Database::default()
     }
 }
 

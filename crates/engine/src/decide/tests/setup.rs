@@ -11,13 +11,13 @@ use jiff::Timestamp;
 use crate::{
     address::Engine,
     asked::Asked,
-    catalog::{Admin, Catalog, Database, Role},
+    catalog::{Admin, Catalog, Database, Membership, Role},
     names::{DatabaseName, RoleName},
     observed::{Observed, Proof, Recorded},
     password::Policy,
     secret::Stored,
-    step::ServerStep,
-    wishes::{Access, ClaimId, ClaimKind, Mode, SecretShape, Timing, Wishes},
+    step::{Attribute, ServerStep},
+    wishes::{Access, ClaimId, ClaimKind, DriftPolicy, Mode, SecretShape, Timing, Wishes},
 };
 
 pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
@@ -28,12 +28,15 @@ pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
             is_superuser: false,
             can_create_roles: true,
             can_create_databases: true,
+            has_replication: false,
+            bypasses_row_security: false,
         },
         roles: roles
             .iter()
             .map(|(name, role)| ((*name).to_owned(), role.clone()))
             .collect(),
         copies: BTreeMap::new(),
+        memberships: Vec::new(),
         database: None,
         databases: BTreeMap::new(),
         sessions: Vec::new(),
@@ -72,6 +75,7 @@ pub(crate) fn wishes(mode: Mode) -> Wishes {
         engine: Engine::Postgres,
         access: Access::default(),
         share: None,
+        drift: DriftPolicy::Repair,
     }
 }
 
@@ -145,6 +149,10 @@ pub(crate) fn apply(catalog: &mut Catalog, steps: &[ServerStep]) {
             ServerStep::JoinOwner { login, role } => {
                 let found = catalog.roles.get_mut(login.as_str()).unwrap();
                 found.member_of.push(role.to_string());
+                let grantor = catalog.admin.name.clone();
+                catalog
+                    .memberships
+                    .push(membership(role.as_str(), login.as_str(), &grantor));
             }
             ServerStep::AssumeOwner { login, role } => {
                 let found = catalog.roles.get_mut(login.as_str()).unwrap();
@@ -156,6 +164,7 @@ pub(crate) fn apply(catalog: &mut Catalog, steps: &[ServerStep]) {
                     owner,
                     comment: None,
                     admin_owns: true,
+                    public_rights: vec!["CONNECT".to_owned(), "TEMPORARY".to_owned()],
                 });
             }
             ServerStep::OwnDatabase { role, mark, .. } => {
@@ -171,13 +180,68 @@ pub(crate) fn apply(catalog: &mut Catalog, steps: &[ServerStep]) {
                     owner,
                     comment,
                     admin_owns: false,
+                    ..Database::default()
                 });
             }
             ServerStep::RenameOwner { from, to } => {
                 let role = catalog.roles.remove(from.as_str()).unwrap();
                 catalog.roles.insert(to.to_string(), role);
             }
-            other => panic!("not modelled: {other:?}"),
+            step => mend(catalog, &step),
         }
     }
+}
+
+pub(crate) fn membership(role: &str, member: &str, grantor: &str) -> Membership {
+    Membership {
+        role: role.to_owned(),
+        member: member.to_owned(),
+        grantor: grantor.to_owned(),
+        admin_may_revoke: grantor == "root",
+    }
+}
+
+/// What puts right what a hand changed.
+fn mend(catalog: &mut Catalog, step: &ServerStep) {
+    match step {
+        ServerStep::LeaveRole {
+            member,
+            role,
+            grantor,
+        } => {
+            let is_it = |it: &Membership| {
+                it.member == *member && it.role == *role && Some(&it.grantor) == grantor.as_ref()
+            };
+            catalog.memberships.retain(|it| !is_it(it));
+        }
+        ServerStep::Alter { role, attribute } => {
+            set(catalog.roles.get_mut(role).unwrap(), *attribute, false);
+        }
+        ServerStep::RevokeReplication { login, .. } => {
+            let role = catalog.roles.get_mut(login.as_str()).unwrap();
+            role.has_replication = false;
+        }
+        ServerStep::ReturnDatabase { role, .. } => {
+            catalog.database.as_mut().unwrap().owner = role.to_string();
+        }
+        ServerStep::CloseDatabase { .. } => {
+            catalog.database.as_mut().unwrap().public_rights.clear();
+        }
+        other => panic!("not modelled: {other:?}"),
+    }
+}
+
+/// Makes an attribute differ from what it is to be, or right again.
+pub(crate) fn set(role: &mut Role, attribute: Attribute, is_amiss: bool) {
+    let field = match attribute {
+        Attribute::NoLogin => &mut role.can_login,
+        Attribute::NoSuperuser => &mut role.is_superuser,
+        Attribute::NoCreateDb => &mut role.can_create_databases,
+        Attribute::NoCreateRole => &mut role.can_create_roles,
+        Attribute::NoBypassRls => &mut role.bypasses_row_security,
+        Attribute::NoReplication => &mut role.has_replication,
+        Attribute::Inherit => &mut role.is_noinherit,
+        Attribute::NoExpiry => &mut role.expires,
+    };
+    *field = is_amiss;
 }
