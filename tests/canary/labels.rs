@@ -42,7 +42,7 @@ fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
             "result",
             vec!["success", "error", "requeue", "requeue_after"],
         ),
-        ("cause", vec!["live_sessions"]),
+        ("cause", vec!["live_sessions", "throttled"]),
         ("state", vec!["current", "behind"]),
         ("use_existing_source", vec!["true", "false"]),
     ])

@@ -110,7 +110,7 @@ mod tests {
         server.metadata.generation = Some(1);
         assert!(told.is_news("main", Some(&server)), "it is new");
         server.status = Some(DatabaseServerStatus {
-            databases: Some(7),
+            usage: Some(api::server::ServerUsage::default()),
             ..DatabaseServerStatus::default()
         });
         assert!(!told.is_news("main", Some(&server)), "only counted");

@@ -16,6 +16,6 @@ mod subject;
 pub(crate) use self::{
     happening::{Happening, addresses},
     observe::{Target, check_owner},
-    pass::{Deferred, Pass, Published, Retired, Seen},
+    pass::{Deferred, Pass, Published, Retired, Seen, Throttled},
     subject::Subject,
 };

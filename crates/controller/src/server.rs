@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use api::{
     conditions::{self, Type, reason},
-    server::{DatabaseServer, DatabaseServerStatus},
+    server::{DatabaseServer, DatabaseServerStatus, ServerUsage},
 };
 use engine::{
     ErrorClass,
@@ -24,27 +24,19 @@ use crate::{
     claim::server_dsn,
     context::Context,
     error::{Error, chain},
-    watch::Cache,
+    usage,
 };
 
 /// How often a server that is well is looked at.
 const LOOK: Duration = Duration::from_mins(10);
 
-/// What the server reconciler shares beside the context: the claims that are counted.
-pub struct ServerScope {
-    pub context: Arc<Context>,
-    pub claims: Vec<Cache<api::claim::DatabaseClaim>>,
-}
-
 pub async fn reconcile(
     server: Arc<DatabaseServer>,
-    scope: Arc<ServerScope>,
+    context: Arc<Context>,
 ) -> Result<Action, Infallible> {
-    let context = &scope.context;
+    let context = &context;
     // A count over half a list would be written, and corrected a moment later.
-    for claims in &scope.claims {
-        claims.is_whole().await;
-    }
+    context.is_synced().await;
     let uid = server.uid().unwrap_or_default();
     let now = context.now();
     // The instants are fixed on the clock, so a restart looks at no server that is well.
@@ -57,7 +49,7 @@ pub async fn reconcile(
     if is_settled(&server) && next > now {
         let status = server.status.clone().unwrap_or_default();
         let counted = DatabaseServerStatus {
-            databases: count(&server, &scope),
+            usage: used(context, &server),
             ..status
         };
         let _ = write(context, &server, &counted).await;
@@ -72,7 +64,7 @@ pub async fn reconcile(
     }
     let was_ready = is_ready(server.status.as_ref());
     let mut status = status(&server, &seen, now);
-    status.databases = count(&server, &scope);
+    status.usage = used(context, &server);
     let _ = write(context, &server, &status).await;
     match seen {
         Ok(_) => {
@@ -162,22 +154,10 @@ fn lacks_consent(seen: &Result<Catalog, Error>) -> bool {
     matches!(seen, Err(Error::Place(place::Error::AdminSecret { .. })))
 }
 
-/// Claims that have a database on the server.
-fn count(server: &DatabaseServer, scope: &ServerScope) -> Option<i64> {
-    let name = server.name_any();
-    let lives_here = |claim: &api::claim::DatabaseClaim| {
-        let recorded = claim
-            .status
-            .as_ref()
-            .and_then(|status| status.server.as_ref());
-        recorded.is_some_and(|recorded| recorded.name.as_deref() == Some(&name))
-    };
-    let claims = scope
-        .claims
-        .iter()
-        .map(|store| store.state_filter(lives_here).len())
-        .sum::<usize>();
-    i64::try_from(claims).ok()
+/// What claims have on the server.
+fn used(context: &Context, server: &DatabaseServer) -> Option<ServerUsage> {
+    let mut all = usage::of_servers(context)?;
+    Some(all.remove(&server.name_any()).unwrap_or_default())
 }
 
 fn status(
@@ -189,6 +169,13 @@ fn status(
     let generation = server.metadata.generation;
     let engine = Engine::of_type(&server.spec.engine).unwrap_or(Engine::Postgres);
     let all = &mut status.conditions;
+    match without_effect(server, engine) {
+        Some(said) => {
+            let (type_, reason) = (Type::FieldsIgnored, reason::NO_EFFECT);
+            conditions::set(all, type_, true, reason, said, generation, now);
+        }
+        None => conditions::clear(all, Type::FieldsIgnored),
+    }
     match seen {
         Ok(catalog) => {
             let missing = missing_rights(engine, catalog);
@@ -214,6 +201,14 @@ fn status(
         }
     }
     status
+}
+
+/// Fields that do nothing on a server of this engine, with why.
+fn without_effect(server: &DatabaseServer, engine: Engine) -> Option<String> {
+    let quotas = server.spec.quotas.as_ref()?;
+    let is_set = quotas.max_connections_per_login.is_some() && engine == Engine::Mongo;
+    let said = "quotas.maxConnectionsPerLogin: MongoDB has no bound on connections of a login";
+    is_set.then(|| said.to_owned())
 }
 
 fn missing_rights(engine: Engine, catalog: &Catalog) -> Vec<&'static str> {

@@ -33,6 +33,8 @@ pub struct Catalog {
     /// Whether the server has the roles that clouds grant instead of attributes.
     pub has_rds_replication: bool,
     pub has_rds_superuser: bool,
+    /// Whether the admin may give `rds_superuser` to others, and take it back.
+    pub grants_rds_superuser: bool,
     /// MongoDB: what this server is known to lack.
     pub unsupported: BTreeSet<Feature>,
 }
@@ -105,6 +107,9 @@ pub struct Role {
     pub can_login: bool,
     pub is_superuser: bool,
     pub has_replication: bool,
+    pub can_create_roles: bool,
+    /// Sessions that it may have at once; `None` is as many as the server has.
+    pub connection_limit: Option<i32>,
     /// Roles that this one is directly a member of; of a MongoDB login [`DatabaseRole`]s.
     pub member_of: Vec<String>,
     /// Roles that are directly a member of this one, but for the admin.

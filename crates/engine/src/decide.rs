@@ -8,6 +8,7 @@ mod credential;
 mod farewell;
 mod mongo;
 mod plan;
+mod powers;
 mod refusal;
 mod retirement;
 mod revocation;
@@ -21,6 +22,7 @@ pub use self::{
     credential::{CredentialStep, credential},
     farewell::farewell,
     plan::plan,
+    powers::{NoElevation, no_elevation},
     refusal::Refusal,
     retirement::{Retirement, retirement},
     revocation::{Revocation, revocation},

@@ -25,6 +25,7 @@ pub mod step;
 pub mod template;
 pub mod timeouts;
 pub mod timing;
+pub mod turns;
 pub mod wishes;
 
 pub use error_class::ErrorClass;

@@ -21,6 +21,8 @@ pub struct Mark {
     pub adopted: bool,
     /// On a role that carries what role claims may do in one schema of this claim's database.
     pub schema: bool,
+    /// On a login: its connection limit is ours, and nobody else's to keep.
+    pub limited: bool,
     /// On a login: the version of the Secret on which the last change of its password was based.
     /// A stored Secret of that same version means that the attempt was never published.
     pub attempt: Option<String>,
@@ -34,6 +36,7 @@ impl Mark {
             creating: false,
             adopted: false,
             schema: false,
+            limited: false,
             attempt: None,
         }
     }
@@ -59,6 +62,11 @@ impl Mark {
         }
     }
 
+    /// Whether the login's connection limit is ours.
+    pub fn limited(self, limited: bool) -> Self {
+        Self { limited, ..self }
+    }
+
     pub fn attempt(self, base: impl Into<String>) -> Self {
         Self {
             attempt: Some(base.into()),
@@ -74,6 +82,7 @@ impl Mark {
         }
         let (mut claim, mut uid, mut attempt) = (None, None, None);
         let (mut creating, mut adopted, mut schema) = (false, false, false);
+        let mut limited = false;
         for word in words {
             match word.split_once('=') {
                 Some(("claim", value)) => claim = Some(value.to_owned()),
@@ -82,6 +91,7 @@ impl Mark {
                 None if word == "creating" => creating = true,
                 None if word == "adopted" => adopted = true,
                 None if word == "schema" => schema = true,
+                None if word == "limited" => limited = true,
                 _ => {}
             }
         }
@@ -91,6 +101,7 @@ impl Mark {
             creating,
             adopted,
             schema,
+            limited,
             attempt,
         })
     }
@@ -110,6 +121,7 @@ impl fmt::Display for Mark {
             creating,
             adopted,
             schema,
+            limited,
             attempt,
         } = self;
         write!(f, "{PREFIX} claim={claim} uid={uid}")?;
@@ -121,6 +133,9 @@ impl fmt::Display for Mark {
         }
         if *schema {
             f.write_str(" schema")?;
+        }
+        if *limited {
+            f.write_str(" limited")?;
         }
         if let Some(base) = attempt {
             write!(f, " attempt={base}")?;
@@ -136,8 +151,11 @@ mod tests {
 
     #[test]
     fn a_mark_survives_its_comment() {
-        let mark = Mark::new("shop/orders", "0f3a").creating().attempt("17");
-        assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
+        let mark = Mark::new("shop/orders", "0f3a");
+        let login = mark.clone().limited(true);
+        for mark in [mark.creating().attempt("17"), login.attempt("17")] {
+            assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
+        }
     }
 
     #[test]

@@ -143,6 +143,9 @@ impl Locked {
             | ServerStep::CreateDatabase { .. }
             | ServerStep::AllowReplication { .. }
             | ServerStep::RevokeReplication { .. }
+            | ServerStep::LimitConnections { .. }
+            | ServerStep::Elevate { .. }
+            | ServerStep::Demote { .. }
             | ServerStep::HandOver { .. }
             | ServerStep::DropOwner { .. } => Err(Kind::ForeignStep),
         }

@@ -43,6 +43,8 @@ pub(crate) fn document(mark: &Mark) -> Document {
         creating,
         adopted,
         schema,
+        // MongoDB has no such limit.
+        limited: _,
         attempt,
     } = mark;
     let mut fields = doc! { "managedBy": MANAGER, "claim": claim, "uid": uid };
@@ -76,6 +78,7 @@ pub(crate) fn parse(fields: &Document) -> Option<Mark> {
         creating: is_set("creating"),
         adopted: is_set("adopted"),
         schema: is_set("schema"),
+        limited: false,
         attempt: text("rev"),
     })
 }

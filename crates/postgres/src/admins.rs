@@ -81,7 +81,14 @@ impl Admins {
             let permit = rack.permit(self.timeouts.connect).await?;
             let connection = match rack.reuse(dsn.database.as_str()).await {
                 Some(connection) => connection,
-                None => open(dsn, Purpose::Work, self.timeouts).await?,
+                None => {
+                    let opened = open(dsn, Purpose::Work, self.timeouts).await;
+                    // To us it is all the same whose bound is reached.
+                    opened.map_err(|kind| match kind {
+                        Kind::LoginFull => Kind::Exhausted,
+                        kind => kind,
+                    })?
+                }
             };
             let rack = Arc::clone(&rack);
             Ok(Session::new(connection, dsn, self.timeouts, rack, permit))

@@ -47,6 +47,12 @@ fn statement(question: &Question, version: u32) -> Sql {
     } else {
         "MEMBER"
     });
+    // Before, CREATEROLE was enough to grant any role that is no superuser.
+    let creators_grant = Keyword(if version >= MEMBERSHIP_OPTIONS {
+        "false"
+    } else {
+        "me.rolcreaterole"
+    });
     sql!(
         "SELECT json_build_object(
   'version', current_setting('server_version_num')::int,
@@ -62,6 +68,8 @@ fn statement(question: &Question, version: u32) -> Sql {
       'can_login', r.rolcanlogin,
       'is_superuser', r.rolsuper,
       'has_replication', r.rolreplication,
+      'can_create_roles', r.rolcreaterole,
+      'connection_limit', nullif(r.rolconnlimit, -1),
       'member_of', ARRAY(
         SELECT DISTINCT g.rolname::text COLLATE \"C\"
         FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
@@ -90,9 +98,14 @@ fn statement(question: &Question, version: u32) -> Sql {
     SELECT coalesce(json_agg({session} ORDER BY pid), '[]')
     FROM pg_stat_activity WHERE usename = ANY ({logins})),
   'has_rds_replication', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'),
-  'has_rds_superuser', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser')
+  'has_rds_superuser', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser'),
+  'grants_rds_superuser', (
+    SELECT pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') OR me.rolsuper OR {creators_grant}
+    FROM pg_roles r, pg_roles me
+    WHERE r.rolname = 'rds_superuser' AND me.rolname = current_user)
 )::text",
         can_set = can_set,
+        creators_grant = creators_grant,
         session = Keyword(SESSION),
         roles = Array::of(roles.iter().map(String::as_str)),
         database = Literal(database.as_str()),
@@ -110,6 +123,7 @@ struct Answer {
     sessions: Vec<SessionAnswer>,
     has_rds_replication: bool,
     has_rds_superuser: bool,
+    grants_rds_superuser: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -134,6 +148,8 @@ struct RoleFields {
     can_login: bool,
     is_superuser: bool,
     has_replication: bool,
+    can_create_roles: bool,
+    connection_limit: Option<i32>,
     member_of: Vec<String>,
     members: Vec<String>,
     #[serde(deserialize_with = "names")]
@@ -177,6 +193,7 @@ impl Answer {
             sessions,
             has_rds_replication,
             has_rds_superuser,
+            grants_rds_superuser,
         } = self;
         let roles = roles
             .into_iter()
@@ -191,6 +208,7 @@ impl Answer {
             sessions: self::sessions(sessions)?,
             has_rds_replication,
             has_rds_superuser,
+            grants_rds_superuser: grants_rds_superuser.unwrap_or_default(),
             unsupported: BTreeSet::new(),
         })
     }

@@ -6,7 +6,7 @@ use api::{
 };
 use engine::{
     catalog::Catalog,
-    decide::ContentsPlan,
+    decide::{self, ContentsPlan},
     dsn::Dsn,
     names::{Login, LoginPair},
     observed::Observed,
@@ -90,6 +90,7 @@ impl Pass<'_, Claimant<'_>> {
         } else if self.was_provisioned() {
             self.say_repaired(&steps);
         }
+        self.happenings.extend(steps.iter().filter_map(elevated));
         Ok(made_database)
     }
 
@@ -158,12 +159,22 @@ impl Pass<'_, Claimant<'_>> {
             former_roles: former_left(wishes, catalog, &retired.logins),
             auth_databases,
             unsupported: unsupported(catalog),
+            refused_elevation: decide::no_elevation(catalog),
             retired,
             due: times.due,
             next: times.next,
             published,
             happenings: Vec::new(),
         })
+    }
+}
+
+/// Power over other roles is said whenever it changes.
+fn elevated(step: &ServerStep) -> Option<Happening> {
+    match step {
+        ServerStep::Elevate { role } => Some(Happening::Elevated { role: role.clone() }),
+        ServerStep::Demote { role } => Some(Happening::Demoted { role: role.clone() }),
+        _ => None,
     }
 }
 

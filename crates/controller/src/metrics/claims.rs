@@ -2,7 +2,7 @@
 
 use api::{
     claim::DatabaseClaim,
-    conditions::{self, Type},
+    conditions::{self, Type, reason},
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -19,7 +19,6 @@ pub struct ClaimGauges {
     deferred: IntGaugeVec,
     consumers: IntGaugeVec,
     credential_age: GaugeVec,
-    circuit_open: IntGaugeVec,
     leader: IntGauge,
 }
 
@@ -96,30 +95,15 @@ impl ClaimGauges {
                 &["namespace", "state"],
             )?,
             credential_age,
-            circuit_open: gauge(
-                "dbcontroller_server_circuit_open",
-                "1 while a server is left alone after failures",
-                &["server"],
-            )?,
             leader,
         })
     }
 
     /// Every gauge anew: what no claim stands for any more is gone.
-    pub fn refresh(
-        &self,
-        claims: &[std::sync::Arc<DatabaseClaim>],
-        circuits: &[(String, bool)],
-        now: Timestamp,
-    ) {
+    pub fn refresh(&self, claims: &[std::sync::Arc<DatabaseClaim>], now: Timestamp) {
         self.reset();
         for claim in claims {
             self.add(claim, now);
-        }
-        for (server, is_open) in circuits {
-            self.circuit_open
-                .with_label_values(&[server.as_str()])
-                .set(i64::from(*is_open));
         }
     }
 
@@ -139,7 +123,6 @@ impl ClaimGauges {
             deferred,
             consumers,
             credential_age,
-            circuit_open,
             leader: _,
         } = self;
         for gauge in [
@@ -152,7 +135,6 @@ impl ClaimGauges {
             overdue,
             deferred,
             consumers,
-            circuit_open,
         ] {
             gauge.reset();
         }
@@ -199,8 +181,12 @@ impl ClaimGauges {
                 .with_label_values(&[namespace, &state, app_id])
                 .inc();
         }
-        if conditions::is_true(&status.conditions, Type::Rotating) {
-            self.deferred.with_label_values(&["live_sessions"]).inc();
+        if let Some(rotating) = conditions::find(&status.conditions, Type::Rotating) {
+            let cause = match rotating.reason.as_str() {
+                reason::THROTTLED => "throttled",
+                _ => "live_sessions",
+            };
+            self.deferred.with_label_values(&[cause]).inc();
         }
         let consumers = status.consumers.unwrap_or_default();
         let behind = consumers.total - consumers.current;

@@ -218,10 +218,7 @@ fn served(role_claim: &DbRoleClaim, outcome: &Outcome, now: Timestamp) -> DbRole
         }
         None => conditions::clear(all, type_),
     };
-    say(
-        Type::Rotating,
-        outcome.published.deferred.as_ref().map(record::deferred),
-    );
+    say(Type::Rotating, record::rotating(&outcome.published));
     let asked = &outcome.wishes.timing.asked;
     let refused = asked.refused_revocation(outcome.published.stored.generation());
     say(

@@ -7,7 +7,10 @@ use api::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Access, ClaimId, ClaimKind, RoleWish, SecretShape, SystemFunction, Wishes};
+use super::{
+    Access, Bounds, ClaimId, ClaimKind, Elevation, Mode, RoleWish, SecretShape, SystemFunction,
+    Wishes,
+};
 use crate::{
     ErrorClass,
     address::Engine,
@@ -156,6 +159,8 @@ impl Wishes {
                 .filter_map(|(key, value)| SystemFunction::of_key(key, value))
                 .collect(),
             wants_replication: wants_replication(claim, &choice.place),
+            elevation: elevation(claim, choice, config),
+            bounds: Bounds::of(&choice.place),
             password: match config.password.complexity {
                 _ if engine == Engine::Mongo => Policy::Alphanumeric,
                 Complexity::Enabled => Policy::Complex {
@@ -196,6 +201,21 @@ fn wants_replication(claim: &DatabaseClaim, place: &Place) -> bool {
         Place::Source { .. } => true,
     };
     claim.spec.enable_replication_role == Some(true) && is_allowed
+}
+
+/// Both operators must consent: of the controller by its configuration, of the server by its policy.
+fn elevation(claim: &DatabaseClaim, choice: &Choice, config: &Config) -> Elevation {
+    match &choice.place {
+        Place::Server(server) if choice.mode == Mode::Create => {
+            let is_allowed = server.policy.allow_super_user && config.support_super_user_elevation;
+            if is_allowed && claim.spec.enable_super_user == Some(true) {
+                Elevation::Granted
+            } else {
+                Elevation::Denied
+            }
+        }
+        _ => Elevation::NotOurs,
+    }
 }
 
 /// The owner role that status names, where it is not the one wished for, and all earlier names

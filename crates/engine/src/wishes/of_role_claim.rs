@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::{claim::DatabaseClaimStatus, role_claim::DbRoleClaim};
 
-use super::{Access, ClaimId, Error, Mode, RoleWish, SecretShape, Timing, Wishes};
+use super::{Access, ClaimId, Elevation, Error, Mode, RoleWish, SecretShape, Timing, Wishes};
 use crate::{
     address::Engine,
     asked::Asked,
@@ -54,6 +54,8 @@ impl Wishes {
             permitted_extensions: None,
             system_functions: Vec::new(),
             wants_replication: false,
+            elevation: Elevation::NotOurs,
+            bounds: source.bounds.clone(),
             password: source.password,
             secret: SecretShape {
                 name: role_claim.secret_name().to_owned(),

@@ -14,7 +14,7 @@ use engine::{
     observed::{Observed, Proof, Recorded},
     password::{Generator, PasswordSource, Policy},
     step::ServerStep,
-    wishes::{Access, ClaimId, ClaimKind, Mode, RoleWish, SecretShape, Timing, Wishes},
+    wishes::{Access, ClaimId, ClaimKind, Elevation, Mode, RoleWish, SecretShape, Timing, Wishes},
 };
 use mongo::{Admins, Locked, Session, Timeouts};
 use mongodb::{
@@ -240,6 +240,8 @@ impl Claim {
                 permitted_extensions: None,
                 system_functions: Vec::new(),
                 wants_replication: false,
+                elevation: Elevation::Denied,
+                bounds: None,
                 password: Policy::Alphanumeric,
                 secret: SecretShape::default(),
                 engine: Engine::Mongo,

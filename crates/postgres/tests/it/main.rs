@@ -6,6 +6,7 @@ mod contents;
 mod crowd;
 mod deletion;
 mod login;
+mod powers;
 mod quoting;
 mod roles;
 mod rotation;
