@@ -11,6 +11,10 @@ pub const OF_ROLE_CLAIMS: &str = "db-controller claim=dbroleclaim:";
 
 /// Who owns a role or a database, and what was being done to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent words of a comment"
+)]
 pub struct Mark {
     /// `namespace/name` of the claim.
     pub claim: String,
