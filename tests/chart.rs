@@ -4,6 +4,7 @@
 mod helm;
 mod install;
 mod metrics;
+mod policies;
 mod rendering;
 mod rights;
 mod values;

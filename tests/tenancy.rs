@@ -3,5 +3,7 @@
 
 mod claims;
 mod cluster;
+mod elevation;
+mod quotas;
 mod stage;
 mod statements;

@@ -48,7 +48,7 @@ fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
             "result",
             vec!["success", "error", "requeue", "requeue_after"],
         ),
-        ("cause", vec!["live_sessions"]),
+        ("cause", vec!["live_sessions", "throttled"]),
         ("state", vec!["current", "behind"]),
         ("phase", vec!["switch", "settled"]),
         ("use_existing_source", vec!["true", "false"]),

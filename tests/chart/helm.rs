@@ -42,15 +42,15 @@ pub(super) fn succeed(arguments: &[&str], input: &str) -> Result<String> {
 
 /// What helm says when it refuses these values.
 pub(super) fn refusal(values: &str) -> Result<String> {
-    let output = template(values)?;
+    let output = template(&control_plane::version(), values)?;
     ensure!(!output.status.success(), "taken: {values}");
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn template(values: &str) -> Result<Output> {
-    let (chart, version) = (chart(), control_plane::version());
+fn template(version: &str, values: &str) -> Result<Output> {
+    let chart = chart();
     let chart = chart.to_str().context("a path in UTF-8")?;
-    let target = ["--namespace", NAMESPACE, "--kube-version", &version];
+    let target = ["--namespace", NAMESPACE, "--kube-version", version];
     let arguments = ["template", RELEASE, chart, "--values", "-"];
     run(&[&arguments[..], &target].concat(), values)
 }
@@ -78,7 +78,12 @@ pub(super) struct Rendered {
 
 impl Rendered {
     pub(super) fn from(values: &str) -> Result<Self> {
-        let output = template(values)?;
+        Self::at(&control_plane::version(), values)
+    }
+
+    /// As it is rendered for a cluster of that version.
+    pub(super) fn at(version: &str, values: &str) -> Result<Self> {
+        let output = template(version, values)?;
         let words = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{words}");
         let yaml = String::from_utf8(output.stdout)?;

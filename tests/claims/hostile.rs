@@ -328,16 +328,17 @@ async fn row_32_no_claim_becomes_superuser_by_asking() -> Result<()> {
         let stage = Stage::of(env);
         let _controller = env.controller("supportSuperUserElevation: true\n").await?;
         let asks = json!({ "enableSuperUser": true });
-        let denied = ("denied", json!({}));
-        let allowed = ("allowed", json!({ "allowSuperUser": true }));
-        for (name, policy) in [denied, allowed] {
+        let denied = ("denied", json!({}), "policy does not allow");
+        let allowed = json!({ "allowSuperUser": true });
+        let allowed = ("allowed", allowed, "has no role rds_superuser");
+        for (name, policy, why) in [denied, allowed] {
             let (role, _) = weak(env, &stage, (name, policy), asks.clone()).await?;
             let claim = stage.ready(name).await?;
             let ignored = condition_of(&claim, Type::FieldsIgnored).context("a word about it")?;
-            assert!(
-                ignored.message.contains("enableSuperUser"),
-                "{}",
-                ignored.message
+            let said = &ignored.message;
+            ensure!(
+                said.contains("enableSuperUser") && said.contains(why),
+                "{said}"
             );
             let powers = format!(
                 "SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls)::text

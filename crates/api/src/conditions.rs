@@ -37,6 +37,7 @@ pub mod reason {
     pub const PROVISIONING: &str = "Provisioning";
     pub const DELETING: &str = "Deleting";
     pub const DEFERRED: &str = "Deferred";
+    pub const THROTTLED: &str = "Throttled";
     pub const PAUSED: &str = "Paused";
     pub const RIGHTS_MISSING: &str = "RightsMissing";
     pub const EXTENSIONS_MISSING: &str = "ExtensionsMissing";

@@ -27,8 +27,9 @@ use crate::claim::{DURATION_RULE, RotationStatus};
     printcolumn = r#"{"name":"Host","type":"string","jsonPath":".spec.host"}"#,
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
-    printcolumn = r#"{"name":"Databases","type":"integer","jsonPath":".status.databases"}"#,
-    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+    printcolumn = r#"{"name":"Databases","type":"integer","jsonPath":".status.usage.databases"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Logins","type":"integer","jsonPath":".status.usage.logins"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseServerSpec {
@@ -150,7 +151,7 @@ pub struct AllowedNamespaces {
 }
 
 /// Bounds on what claims may take.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Quotas {
     /// Databases that claims may have on this server.
@@ -161,6 +162,18 @@ pub struct Quotas {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max_databases_per_namespace: Option<i64>,
+    /// Logins that claims and role claims may have on this server, two each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_logins: Option<i64>,
+    /// PostgreSQL: connections that one login may have open at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_connections_per_login: Option<i32>,
+    /// Rotations by timer or annotation that may begin within a minute; further ones wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_rotations_per_minute: Option<i32>,
     /// Connections that the controller may have open at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
@@ -223,9 +236,9 @@ pub struct DatabaseServerStatus {
     /// What the admin can do here: `CreateRole`, `CreateDatabase`, `SuperUser`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
-    /// Claims that have a database here.
+    /// What claims have here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub databases: Option<i64>,
+    pub usage: Option<ServerUsage>,
     /// Where the admin's credential stands, once it is rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_secret: Option<RotatedAdmin>,
@@ -270,6 +283,18 @@ pub struct TripwireStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub last_attempt_at: Option<Timestamp>,
+}
+
+/// What claims have on a server.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerUsage {
+    /// Claims that have a database here.
+    #[serde(default)]
+    pub databases: i64,
+    /// Logins of claims, and of role claims that have logins of their own.
+    #[serde(default)]
+    pub logins: i64,
 }
 
 fn default_engine() -> String {

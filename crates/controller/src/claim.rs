@@ -101,10 +101,7 @@ async fn pass(claim: &DatabaseClaim, scope: &Scope) -> Action {
 /// How long nothing should happen after this outcome, unless the claim changes.
 fn pause(context: &Context, uid: &str, outcome: &Result<Outcome, Error>) -> Option<Duration> {
     match outcome {
-        Ok(outcome) => {
-            let deferred = outcome.published.deferred.as_ref();
-            deferred.map(|deferred| schedule::patience(deferred.since, context.now()))
-        }
+        Ok(outcome) => outcome.published.pause(context.now()),
         Err(Error::CircuitOpen { wait, .. }) => Some(*wait),
         Err(err) => err
             .class()

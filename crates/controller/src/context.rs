@@ -8,23 +8,19 @@ use std::{
 
 use api::{claim::DatabaseClaim, config::Config, role_claim::DbRoleClaim, server::DatabaseServer};
 use arc_swap::ArcSwap;
-use engine::{asked::Asked, password::PasswordSource};
+use engine::{
+    asked::Asked,
+    password::PasswordSource,
+    wishes::{ClaimId, ClaimKind},
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Client, ResourceExt, core::PartialObjectMeta, runtime::reflector::ObjectRef};
 use tokio::sync::Semaphore;
 
 use crate::{
-    bound::Bound,
-    engines::Engines,
-    events::Events,
-    hook::Hook,
-    limits::Limits,
-    metrics::Metrics,
-    quota::{Reservations, Tenant},
-    server::Keyring,
-    tripwire::Tripwire,
-    watch::Cache,
+    bound::Bound, engines::Engines, events::Events, hook::Hook, limits::Limits, metrics::Metrics,
+    pace::Paces, quota::Reservations, server::Keyring, tripwire::Tripwire, watch::Cache,
 };
 
 /// What is set once, at the start.
@@ -72,6 +68,8 @@ pub struct Context {
     pub reservations: Reservations,
     /// What is remembered of refused logins.
     pub tripwire: Tripwire,
+    /// Turns of rotations on servers that bound them.
+    pub paces: Paces,
     /// Bounds the claims whose pods are asked at once which credential they use.
     pub asking: Semaphore,
     pub started_at: Timestamp,
@@ -92,6 +90,12 @@ impl Context {
     /// The claims of every scope; `None` while not all of them are known.
     pub fn whole_claims(&self) -> Option<&[Cache<DatabaseClaim>]> {
         let caches = self.claims.get()?;
+        caches.iter().all(Cache::is_whole_now).then_some(caches)
+    }
+
+    /// The role claims of every scope; `None` while not all of them are known.
+    pub fn whole_role_claims(&self) -> Option<&[Cache<DbRoleClaim>]> {
+        let caches = self.role_claims.get()?;
         caches.iter().all(Cache::is_whole_now).then_some(caches)
     }
 
@@ -131,11 +135,24 @@ impl Context {
         caches.any(|all| all.find(is_of).is_some())
     }
 
-    /// Whether the claim is still there.
-    pub fn lives(&self, tenant: &Tenant) -> bool {
-        let claim = ObjectRef::new(&tenant.name).within(&tenant.namespace);
-        let found = self.claim(&claim);
-        found.is_some_and(|claim| claim.metadata.uid.as_ref() == Some(&tenant.uid))
+    /// Whether the claim or role claim is still there.
+    pub fn lives(&self, id: &ClaimId) -> bool {
+        let (name, namespace) = (&id.name, &id.namespace);
+        let uid = match id.kind {
+            ClaimKind::Claim => {
+                let claim = self.claim(&ObjectRef::new(name).within(namespace));
+                claim.and_then(|claim| claim.uid())
+            }
+            ClaimKind::RoleClaim => {
+                let role_claim = self.role_claim(&ObjectRef::new(name).within(namespace));
+                role_claim.and_then(|role_claim| role_claim.uid())
+            }
+            ClaimKind::Server => {
+                let server = self.servers.get(&ObjectRef::new(name));
+                server.and_then(|server| Some(ClaimId::of_server(&server, namespace).ok()?.uid))
+            }
+        };
+        uid.as_ref() == Some(&id.uid)
     }
 
     /// Forgets what was remembered of objects that are gone. The caches say which are.
@@ -155,7 +172,8 @@ impl Context {
         self.memory.prune(&alive);
         self.keyring.prune(|uid| alive.contains(uid));
         self.tripwire.prune(&alive);
-        self.reservations.prune(|tenant| self.lives(tenant));
+        self.reservations.prune(|id| self.lives(id));
+        self.paces.prune(Instant::now());
         self.limits.prune(Instant::now());
     }
 

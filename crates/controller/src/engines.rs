@@ -342,6 +342,11 @@ impl ServerError {
         self.proof() == Some(Proof::Refused)
     }
 
+    /// Whether login and password are right, and all sessions of the login in use.
+    pub fn is_full_login(&self) -> bool {
+        matches!(self, Self::Postgres(err) if err.kind == postgres::Kind::LoginFull)
+    }
+
     /// What a failed login shows of its credential, if it shows anything.
     fn proof(&self) -> Option<Proof> {
         match self {
@@ -352,6 +357,7 @@ impl ServerError {
                 }
                 // What is wrong behind the login is put right with the roles.
                 postgres::Kind::WrongRole { .. }
+                | postgres::Kind::LoginFull
                 | postgres::Kind::NoDatabase(_)
                 | postgres::Kind::Forbidden(_) => Some(Proof::LogsIn),
                 _ => None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::ErrorClass;
 
-use crate::engines::ServerError;
+use crate::{engines::ServerError, quota::Exceeded};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -57,12 +57,8 @@ pub enum Error {
     TooLong { limit: Duration },
     #[error("server {server} did not answer several times in a row and is left alone for a while")]
     CircuitOpen { server: String, wait: Duration },
-    #[error("server {server} holds {limit} databases of claims, which is its quota{scope}")]
-    Quota {
-        server: String,
-        limit: i64,
-        scope: &'static str,
-    },
+    #[error("server {server} holds {exceeded}")]
+    Quota { server: String, exceeded: Exceeded },
     #[error("server {server} has a quota, and not all claims are known yet")]
     Uncounted { server: String },
     #[error(

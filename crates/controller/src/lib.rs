@@ -18,6 +18,7 @@ pub mod merge_patch;
 pub mod metrics;
 pub mod news;
 pub mod objects;
+mod pace;
 pub mod publish;
 pub mod queue;
 pub mod quota;
@@ -28,6 +29,7 @@ pub mod serve;
 pub mod server;
 pub mod tasks;
 pub mod tripwire;
+mod usage;
 pub mod watch;
 
 pub use context::Settings;

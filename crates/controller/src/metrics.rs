@@ -5,17 +5,25 @@ mod attempts;
 mod claims;
 mod reconcile;
 mod rotation;
+mod servers;
 
 use engine::ErrorClass;
 use prometheus::{IntCounterVec, Opts, Registry, TextEncoder, core::Collector};
 
-pub use self::{attempts::Attempts, claims::ClaimGauges, reconcile::Reconcile, rotation::Rotation};
+pub use self::{
+    attempts::Attempts,
+    claims::ClaimGauges,
+    reconcile::Reconcile,
+    rotation::Rotation,
+    servers::{ServerGauges, Servers},
+};
 
 pub struct Metrics {
     registry: Registry,
     pub reconcile: Reconcile,
     pub rotation: Rotation,
     pub claims: ClaimGauges,
+    pub servers: ServerGauges,
     pub errors: Errors,
     pub attempts: Attempts,
 }
@@ -38,6 +46,7 @@ impl Metrics {
             reconcile: Reconcile::new(&registry)?,
             rotation: Rotation::new(&registry)?,
             claims: ClaimGauges::new(&registry)?,
+            servers: ServerGauges::new(&registry)?,
             errors: Errors(errors),
             attempts: Attempts::new(&registry)?,
             registry,

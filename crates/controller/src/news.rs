@@ -43,7 +43,14 @@ impl News {
 
     pub fn concerns_role(&self, role_claim: &DbRoleClaim) -> bool {
         match self {
-            Self::Server(_) => false,
+            // Where it lives is its source's to say; one that waits may be waiting for this server.
+            Self::Server(_) => {
+                let status = role_claim.status.as_ref();
+                let is = |type_| {
+                    status.is_some_and(|status| conditions::is_true(&status.conditions, type_))
+                };
+                !is(Type::Ready) || is(Type::Rotating)
+            }
             Self::Claim(claim) => {
                 let namespace = claim.namespace.as_deref().unwrap_or_default();
                 role_claim.shares(namespace, &claim.name)
@@ -110,7 +117,7 @@ mod tests {
         server.metadata.generation = Some(1);
         assert!(told.is_news("main", Some(&server)), "it is new");
         server.status = Some(DatabaseServerStatus {
-            databases: Some(7),
+            usage: Some(api::server::ServerUsage::default()),
             ..DatabaseServerStatus::default()
         });
         assert!(!told.is_news("main", Some(&server)), "only counted");

@@ -1,51 +1,81 @@
-//! Places that claims got on a server with a quota, from the decision until the claims' own status
-//! says it. The cache alone is late: claims made at one instant would all be counted as none.
+//! Places that claims and role claims got on a server with a quota, from the decision until their
+//! own status says it. The cache alone is late: claims made at one instant would all be counted as
+//! none.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
-/// A claim that counts against a quota.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Tenant {
-    pub uid: String,
-    pub namespace: String,
-    pub name: String,
+use api::server::Quotas;
+use engine::wishes::{Bounds, ClaimId, ClaimKind, Wishes};
+
+use crate::{
+    context::Context,
+    error::Error,
+    usage::{self, LOGINS_EACH},
+};
+
+/// Takes a place for a claim or role claim that has none yet on its server.
+pub(crate) fn reserve(context: &Context, wishes: &Wishes) -> Result<(), Error> {
+    let Some(Bounds { server, quotas }) = &wishes.bounds else {
+        return Ok(());
+    };
+    if !is_counted(quotas, wishes.claim.kind) {
+        return Ok(());
+    }
+    if context.whole_claims().is_none() || context.whole_role_claims().is_none() {
+        return Err(Error::Uncounted {
+            server: server.clone(),
+        });
+    }
+    let recorded = || usage::tenants_of(context, server).unwrap_or_default();
+    let lives = |id: &ClaimId| context.lives(id);
+    let (reservations, id) = (&context.reservations, &wishes.claim);
+    let given = reservations.reserve(server, id, quotas, recorded, lives);
+    given.map_err(|exceeded| Error::Quota {
+        server: server.clone(),
+        exceeded,
+    })
 }
 
-/// How many databases a server may hold.
-#[derive(Debug, Clone, Copy)]
-pub struct Quota {
-    pub all: Option<i64>,
-    pub of_namespace: Option<i64>,
+/// Whether a quota counts what such a claim has.
+fn is_counted(quotas: &Quotas, kind: ClaimKind) -> bool {
+    let of_databases =
+        quotas.max_databases.is_some() || quotas.max_databases_per_namespace.is_some();
+    quotas.max_logins.is_some() || (kind == ClaimKind::Claim && of_databases)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which quota is used up, and what it allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeded {
+    #[error("{0} databases of claims, which is its quota")]
     All(i64),
+    #[error("{0} databases of claims, which is its quota for one namespace")]
     OfNamespace(i64),
+    #[error("as many logins as its quota of {0} allows; a claim and a role claim need two each")]
+    Logins(i64),
 }
 
 /// The places that were given away: the server of each claim.
 #[derive(Debug, Default)]
-pub struct Reservations(Mutex<HashMap<Tenant, String>>);
+pub struct Reservations(Mutex<HashMap<ClaimId, String>>);
 
 impl Reservations {
-    /// Gives `tenant` a place on `server`, or says which bound forbids it. `recorded` tells the
-    /// claims whose status names the server; `lives` tells claims that still are from those that
-    /// went. Both are asked under the lock: counting and giving are one step, so that no two
-    /// claims get the last place.
-    pub fn reserve(
+    /// Gives `id` a place on `server`, or says which bound forbids it. `recorded` tells the claims
+    /// whose status names the server; `lives` tells claims that still are from those that went.
+    /// Both are asked under the lock: counting and giving are one step, so that no two claims get
+    /// the last place.
+    fn reserve(
         &self,
         server: &str,
-        tenant: &Tenant,
-        quota: Quota,
-        recorded: impl FnOnce() -> HashSet<Tenant>,
-        lives: impl Fn(&Tenant) -> bool,
+        id: &ClaimId,
+        quotas: &Quotas,
+        recorded: impl FnOnce() -> HashSet<ClaimId>,
+        lives: impl Fn(&ClaimId) -> bool,
     ) -> Result<(), Exceeded> {
         let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if given.get(tenant).is_some_and(|at| at == server) {
+        if given.get(id).is_some_and(|at| at == server) {
             return Ok(());
         }
         let recorded = recorded();
@@ -53,57 +83,73 @@ impl Reservations {
         let mut there = recorded;
         let waiting = given.iter().filter(|(_, at)| *at == server);
         there.extend(waiting.map(|(other, _)| other.clone()));
-        there.remove(tenant);
-        let of_namespace = there
-            .iter()
-            .filter(|other| other.namespace == tenant.namespace)
-            .count();
-        let is_full =
-            |count: usize, limit: &i64| i64::try_from(count).unwrap_or(i64::MAX) >= *limit;
-        let exceeded = match quota {
-            Quota {
-                all: Some(limit), ..
-            } if is_full(there.len(), &limit) => Some(Exceeded::All(limit)),
-            Quota {
-                of_namespace: Some(limit),
-                ..
-            } if is_full(of_namespace, &limit) => Some(Exceeded::OfNamespace(limit)),
-            _ => None,
-        };
-        if let Some(exceeded) = exceeded {
-            given.remove(tenant);
+        there.remove(id);
+        if let Some(exceeded) = exceeded(quotas, id, &there) {
+            given.remove(id);
             return Err(exceeded);
         }
-        given.insert(tenant.clone(), server.to_owned());
+        given.insert(id.clone(), server.to_owned());
         Ok(())
     }
 
     /// Forgets the claims that are gone.
-    pub fn prune(&self, lives: impl Fn(&Tenant) -> bool) {
+    pub fn prune(&self, lives: impl Fn(&ClaimId) -> bool) {
         let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        given.retain(|tenant, _| lives(tenant));
+        given.retain(|id, _| lives(id));
     }
+}
+
+/// The bound that would be passed if `id` joined those that are `there`.
+fn exceeded(quotas: &Quotas, id: &ClaimId, there: &HashSet<ClaimId>) -> Option<Exceeded> {
+    let with_one_more = |count: usize| i64::try_from(count).unwrap_or(i64::MAX).saturating_add(1);
+    let of_logins = quotas.max_logins.map(|limit| {
+        let logins = LOGINS_EACH.saturating_mul(with_one_more(there.len()));
+        (logins, limit, Exceeded::Logins(limit))
+    });
+    let databases = there.iter().filter(|other| other.kind == ClaimKind::Claim);
+    let of_all = quotas.max_databases.map(|limit| {
+        let databases = databases.clone().count();
+        (with_one_more(databases), limit, Exceeded::All(limit))
+    });
+    let of_namespace = quotas.max_databases_per_namespace.map(|limit| {
+        let theirs = databases.filter(|other| other.namespace == id.namespace);
+        (
+            with_one_more(theirs.count()),
+            limit,
+            Exceeded::OfNamespace(limit),
+        )
+    });
+    let of_databases = [of_all, of_namespace].into_iter();
+    let of_databases = of_databases.filter(|_| id.kind == ClaimKind::Claim);
+    let mut bounds = of_databases.chain([of_logins]).flatten();
+    let passed = bounds.find(|(count, limit, _)| count > limit);
+    passed.map(|(_, _, exceeded)| exceeded)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tenant(number: usize, namespace: &str) -> Tenant {
-        Tenant {
+    fn tenant(number: usize, namespace: &str) -> ClaimId {
+        ClaimId {
+            kind: ClaimKind::Claim,
             uid: format!("uid-{number}"),
             namespace: namespace.to_owned(),
             name: format!("claim-{number}"),
         }
     }
 
-    const THREE: Quota = Quota {
-        all: Some(3),
-        of_namespace: Some(2),
+    const THREE: Quotas = Quotas {
+        max_databases: Some(3),
+        max_databases_per_namespace: Some(2),
+        max_logins: None,
+        max_connections_per_login: None,
+        max_rotations_per_minute: None,
+        max_admin_connections: None,
     };
 
-    fn reserve(given: &Reservations, tenant: &Tenant) -> Result<(), Exceeded> {
-        given.reserve("main", tenant, THREE, HashSet::new, |_| true)
+    fn reserve(given: &Reservations, tenant: &ClaimId) -> Result<(), Exceeded> {
+        given.reserve("main", tenant, &THREE, HashSet::new, |_| true)
     }
 
     #[test]
@@ -124,13 +170,13 @@ mod tests {
         let (first, second) = (tenant(1, "shop"), tenant(2, "shop"));
         reserve(&given, &first).unwrap();
         let recorded = HashSet::from([first.clone()]);
-        let next = given.reserve("main", &second, THREE, || recorded, |_| true);
+        let next = given.reserve("main", &second, &THREE, || recorded, |_| true);
         assert_eq!(next, Ok(()));
         // The first is gone: neither recorded nor reserved.
-        let third = given.reserve("main", &tenant(3, "shop"), THREE, HashSet::new, |_| true);
+        let third = given.reserve("main", &tenant(3, "shop"), &THREE, HashSet::new, |_| true);
         assert_eq!(third, Ok(()));
-        let lives = |tenant: &Tenant| tenant.uid != "uid-2";
-        let fourth = given.reserve("main", &tenant(4, "shop"), THREE, HashSet::new, lives);
+        let lives = |tenant: &ClaimId| tenant.uid != "uid-2";
+        let fourth = given.reserve("main", &tenant(4, "shop"), &THREE, HashSet::new, lives);
         assert_eq!(fourth, Ok(()));
     }
 
@@ -140,8 +186,29 @@ mod tests {
         for number in 1..=2 {
             reserve(&given, &tenant(number, "shop")).unwrap();
         }
-        let elsewhere = given.reserve("other", &tenant(1, "shop"), THREE, HashSet::new, |_| true);
+        let elsewhere = given.reserve("other", &tenant(1, "shop"), &THREE, HashSet::new, |_| true);
         assert_eq!(elsewhere, Ok(()));
         assert_eq!(reserve(&given, &tenant(3, "shop")), Ok(()));
+    }
+
+    #[test]
+    fn logins_are_counted_by_pairs_of_claims_and_role_claims() {
+        let given = Reservations::default();
+        let quotas = Quotas {
+            max_databases: Some(1),
+            max_logins: Some(5),
+            ..Quotas::default()
+        };
+        let reserve = |id: &ClaimId| given.reserve("main", id, &quotas, HashSet::new, |_| true);
+        let role_claim = |number| ClaimId {
+            kind: ClaimKind::RoleClaim,
+            ..tenant(number, "shop")
+        };
+        assert_eq!(reserve(&tenant(1, "shop")), Ok(()));
+        assert_eq!(reserve(&tenant(2, "shop")), Err(Exceeded::All(1)));
+        // A role claim has no database of its own, and the fifth login is half a pair.
+        assert_eq!(reserve(&role_claim(3)), Ok(()));
+        assert_eq!(reserve(&role_claim(4)), Err(Exceeded::Logins(5)));
+        assert_eq!(reserve(&role_claim(3)), Ok(()), "has its place");
     }
 }

@@ -17,6 +17,6 @@ pub(crate) use self::{
     happening::{Happening, addresses},
     inspect::pods,
     observe::{Target, check_owner},
-    pass::{Deferred, Pass, Published, Retired, Seen},
+    pass::{Deferred, Pass, Published, Retired, Seen, Throttled},
     subject::Subject,
 };

@@ -5,7 +5,7 @@ mod scope;
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use api::{claim::DatabaseClaim, config::Config, server::DatabaseServer};
@@ -36,14 +36,16 @@ use crate::{
     hook::Hook,
     lease::Leadership,
     limits::Limits,
-    metrics::Metrics,
+    metrics::{Metrics, Servers},
     news::{News, Told},
+    pace::Paces,
     queue::reconcile_all,
     quota::Reservations,
     serve::{self, Gate, Health},
-    server::{self, Keyring, ServerScope},
+    server::{self, Keyring},
     tasks::{self, Tasks},
     tripwire::Tripwire,
+    usage,
     watch::{self, Cache, Touched},
 };
 
@@ -213,6 +215,7 @@ fn context(
         copies: OnceLock::new(),
         reservations: Reservations::default(),
         tripwire: Tripwire::default(),
+        paces: Paces::default(),
         asking: Semaphore::new(ASKED_AT_ONCE),
         started_at: Timestamp::now(),
         client,
@@ -286,13 +289,10 @@ fn lead(
     let caches: Vec<_> = namespaces
         .map(|namespace| Caches::of(&context.client, namespace))
         .collect();
-    let claims: Vec<_> = caches
-        .iter()
-        .map(|caches| caches.claims.0.clone())
-        .collect();
+    let claims = caches.iter().map(|caches| caches.claims.0.clone());
     let role_claims = caches.iter().map(|caches| caches.role_claims.0.clone());
     // Known before anything is decided: a claim may be shared with another scope.
-    let _ = context.claims.set(claims.clone());
+    let _ = context.claims.set(claims.collect());
     let _ = context.role_claims.set(role_claims.collect());
     let copies = caches.iter().map(|caches| caches.copies.0.clone());
     let _ = context.copies.set(copies.collect());
@@ -301,10 +301,6 @@ fn lead(
         .into_iter()
         .map(|caches| scope::start(tasks, context, caches, (news, &shared), token))
         .collect();
-    let servers = Arc::new(ServerScope {
-        context: Arc::clone(context),
-        claims,
-    });
     tasks.spawn(
         "the pruning of memories",
         prune(Arc::clone(context), token.clone()),
@@ -321,8 +317,8 @@ fn lead(
     });
     tasks.spawn("the server reconciler", {
         let requests = vec![watch::own(touched.boxed())];
-        let store = context.servers.clone();
-        reconcile_all(store, requests, server::reconcile, servers, token.clone())
+        let (store, context) = (context.servers.clone(), Arc::clone(context));
+        reconcile_all(store, requests, server::reconcile, context, token.clone())
     });
     tasks.spawn(
         "the watch on namespaces",
@@ -408,9 +404,13 @@ fn scrape(context: &Context, stores: &OnceLock<Vec<Cache<DatabaseClaim>>>) -> St
             .flat_map(|role_claims| role_claims.state())
             .filter(|role_claim| role_claim.class() == context.settings.class)
             .collect();
-        let circuits = context.limits.circuits();
         let gauges = &context.metrics.claims;
-        gauges.refresh(&claims, &role_claims, &circuits, context.now());
+        gauges.refresh(&claims, &role_claims, context.now());
+        context.metrics.servers.refresh(&Servers {
+            usage: usage::of_servers(context).unwrap_or_default(),
+            waiting: context.paces.waiting(Instant::now()),
+            circuits: context.limits.circuits(),
+        });
     }
     context.metrics.text()
 }

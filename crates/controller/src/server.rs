@@ -10,7 +10,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use api::{
     conditions::{self, Type, reason},
-    server::{DatabaseServer, DatabaseServerStatus},
+    server::{DatabaseServer, DatabaseServerStatus, ServerUsage},
 };
 use engine::{
     ErrorClass,
@@ -37,8 +37,7 @@ use crate::{
     engines::Session,
     error::{Error, chain},
     limits::Permit,
-    tripwire,
-    watch::Cache,
+    tripwire, usage,
 };
 
 /// How often a server that is well is looked at.
@@ -47,21 +46,13 @@ const LOOK: Duration = Duration::from_mins(10);
 /// How soon one is looked at whose admin's first login is to be shut.
 const SOON: Duration = Duration::from_secs(15);
 
-/// What the server reconciler shares beside the context: the claims that are counted.
-pub struct ServerScope {
-    pub context: Arc<Context>,
-    pub claims: Vec<Cache<api::claim::DatabaseClaim>>,
-}
-
 pub async fn reconcile(
     server: Arc<DatabaseServer>,
-    scope: Arc<ServerScope>,
+    context: Arc<Context>,
 ) -> Result<Action, Infallible> {
-    let context = &scope.context;
+    let context = &context;
     // A count over half a list would be written, and corrected a moment later.
-    for claims in &scope.claims {
-        claims.is_whole().await;
-    }
+    context.is_synced().await;
     let uid = server.uid().unwrap_or_default();
     let now = context.now();
     // The instants are fixed on the clock, so a restart looks at no server that is well.
@@ -77,7 +68,7 @@ pub async fn reconcile(
         let watched = tripwire::look(context, &server, now).await;
         let status = server.status.clone().unwrap_or_default();
         let mut counted = DatabaseServerStatus {
-            databases: count(&server, &scope),
+            usage: used(context, &server),
             ..status
         };
         tripwire::report(&mut counted, &watched, server.metadata.generation, now);
@@ -92,7 +83,7 @@ pub async fn reconcile(
     }
     let was_ready = is_ready(server.status.as_ref());
     let mut status = status(&server, &seen, now);
-    status.databases = count(&server, &scope);
+    status.usage = used(context, &server);
     let kept = seen.as_ref().ok().map(|seen| seen.kept.as_ref());
     report::say(&mut status, &server, kept.flatten(), now);
     if seen.is_ok() {
@@ -224,22 +215,10 @@ fn lacks_consent(seen: &Result<Seen, Error>) -> bool {
     matches!(seen, Err(Error::Place(place::Error::AdminSecret { .. })))
 }
 
-/// Claims that have a database on the server.
-fn count(server: &DatabaseServer, scope: &ServerScope) -> Option<i64> {
-    let name = server.name_any();
-    let lives_here = |claim: &api::claim::DatabaseClaim| {
-        let recorded = claim
-            .status
-            .as_ref()
-            .and_then(|status| status.server.as_ref());
-        recorded.is_some_and(|recorded| recorded.name.as_deref() == Some(&name))
-    };
-    let claims = scope
-        .claims
-        .iter()
-        .map(|store| store.state_filter(lives_here).len())
-        .sum::<usize>();
-    i64::try_from(claims).ok()
+/// What claims have on the server.
+fn used(context: &Context, server: &DatabaseServer) -> Option<ServerUsage> {
+    let mut all = usage::of_servers(context)?;
+    Some(all.remove(&server.name_any()).unwrap_or_default())
 }
 
 fn status(
@@ -251,6 +230,13 @@ fn status(
     let generation = server.metadata.generation;
     let engine = Engine::of_type(&server.spec.engine).unwrap_or(Engine::Postgres);
     let all = &mut status.conditions;
+    match without_effect(server, engine) {
+        Some(said) => {
+            let (type_, reason) = (Type::FieldsIgnored, reason::NO_EFFECT);
+            conditions::set(all, type_, true, reason, said, generation, now);
+        }
+        None => conditions::clear(all, Type::FieldsIgnored),
+    }
     match seen {
         Ok(Seen { catalog, .. }) => {
             let missing = missing_rights(engine, catalog);
@@ -276,6 +262,14 @@ fn status(
         }
     }
     status
+}
+
+/// Fields that do nothing on a server of this engine, with why.
+fn without_effect(server: &DatabaseServer, engine: Engine) -> Option<String> {
+    let quotas = server.spec.quotas.as_ref()?;
+    let is_set = quotas.max_connections_per_login.is_some() && engine == Engine::Mongo;
+    let said = "quotas.maxConnectionsPerLogin: MongoDB has no bound on connections of a login";
+    is_set.then(|| said.to_owned())
 }
 
 fn missing_rights(engine: Engine, catalog: &Catalog) -> Vec<&'static str> {

@@ -36,6 +36,8 @@ pub struct Catalog {
     /// Whether the server has the roles that clouds grant instead of attributes.
     pub has_rds_replication: bool,
     pub has_rds_superuser: bool,
+    /// Whether the admin may give `rds_superuser` to others, and take it back.
+    pub grants_rds_superuser: bool,
     /// MongoDB: what this server is known to lack.
     pub unsupported: BTreeSet<Feature>,
 }
@@ -132,6 +134,8 @@ pub struct Role {
     pub expires: bool,
     /// Whether the admin may not alter it.
     pub is_out_of_reach: bool,
+    /// Sessions that it may have at once; `None` is as many as the server has.
+    pub connection_limit: Option<i32>,
     /// Roles that this one is directly a member of, with their rights; of a MongoDB login
     /// [`DatabaseRole`]s.
     pub member_of: Vec<String>,

@@ -11,6 +11,7 @@ mod farewell;
 mod house;
 mod mongo;
 mod plan;
+mod powers;
 mod refusal;
 mod retirement;
 mod revocation;
@@ -26,6 +27,7 @@ pub use self::{
     farewell::farewell,
     house::{House, house, only_observes},
     plan::plan,
+    powers::{NoElevation, no_elevation},
     refusal::Refusal,
     retirement::{Retirement, retirement},
     revocation::{Revocation, revocation},

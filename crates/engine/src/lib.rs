@@ -28,6 +28,7 @@ pub mod template;
 pub mod timeouts;
 pub mod timing;
 pub mod tripwire;
+pub mod turns;
 pub mod wishes;
 
 pub use error_class::ErrorClass;

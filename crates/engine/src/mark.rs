@@ -13,7 +13,7 @@ pub const OF_ROLE_CLAIMS: &str = "db-controller claim=dbroleclaim:";
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "they are independent words of one comment"
+    reason = "they are independent words of a comment"
 )]
 pub struct Mark {
     /// `namespace/name` of the claim.
@@ -27,6 +27,8 @@ pub struct Mark {
     pub found: bool,
     /// On a role that carries what role claims may do in one schema of this claim's database.
     pub schema: bool,
+    /// On a login: its connection limit is ours, and nobody else's to keep.
+    pub limited: bool,
     /// On a login: the version of the Secret on which the last change of its password was based.
     /// A stored Secret of that same version means that the attempt was never published.
     pub attempt: Option<String>,
@@ -41,6 +43,7 @@ impl Mark {
             adopted: false,
             found: false,
             schema: false,
+            limited: false,
             attempt: None,
         }
     }
@@ -73,6 +76,11 @@ impl Mark {
         }
     }
 
+    /// Whether the login's connection limit is ours.
+    pub fn limited(self, limited: bool) -> Self {
+        Self { limited, ..self }
+    }
+
     pub fn attempt(self, base: impl Into<String>) -> Self {
         Self {
             attempt: Some(base.into()),
@@ -88,6 +96,7 @@ impl Mark {
         }
         let (mut claim, mut uid, mut attempt) = (None, None, None);
         let (mut creating, mut adopted, mut found, mut schema) = (false, false, false, false);
+        let mut limited = false;
         for word in words {
             match word.split_once('=') {
                 Some(("claim", value)) => claim = Some(value.to_owned()),
@@ -97,6 +106,7 @@ impl Mark {
                 None if word == "adopted" => adopted = true,
                 None if word == "found" => found = true,
                 None if word == "schema" => schema = true,
+                None if word == "limited" => limited = true,
                 _ => {}
             }
         }
@@ -107,6 +117,7 @@ impl Mark {
             adopted,
             found,
             schema,
+            limited,
             attempt,
         })
     }
@@ -127,6 +138,7 @@ impl fmt::Display for Mark {
             adopted,
             found,
             schema,
+            limited,
             attempt,
         } = self;
         write!(f, "{PREFIX} claim={claim} uid={uid}")?;
@@ -142,6 +154,9 @@ impl fmt::Display for Mark {
         if *schema {
             f.write_str(" schema")?;
         }
+        if *limited {
+            f.write_str(" limited")?;
+        }
         if let Some(base) = attempt {
             write!(f, " attempt={base}")?;
         }
@@ -156,11 +171,11 @@ mod tests {
 
     #[test]
     fn a_mark_survives_its_comment() {
-        let mark = Mark::new("shop/orders", "0f3a")
-            .creating()
-            .found()
-            .attempt("17");
-        assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
+        let mark = Mark::new("shop/orders", "0f3a");
+        let login = mark.clone().limited(true);
+        for mark in [mark.creating().found().attempt("17"), login.attempt("17")] {
+            assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
+        }
     }
 
     #[test]

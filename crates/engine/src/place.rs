@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use api::{
     claim::{DatabaseClaim, db_state},
     config::Config,
-    server::{DatabaseServer, MongoServer, ServerPolicy},
+    server::{DatabaseServer, MongoServer, Quotas, ServerPolicy},
 };
 
 use crate::{
@@ -47,8 +47,7 @@ pub struct Server {
     pub policy: ServerPolicy,
     pub max_connections: Option<u16>,
     pub defaults: Defaults,
-    pub max_databases: Option<i64>,
-    pub max_databases_per_namespace: Option<i64>,
+    pub quotas: Quotas,
 }
 
 /// Where the admin's credential stands.
@@ -371,8 +370,7 @@ pub fn of_object(server: &DatabaseServer, known: &Known<'_>) -> Result<Server, E
             reclaim_policy: defaults.reclaim_policy,
             extensions: defaults.extensions,
         },
-        max_databases: quotas.max_databases,
-        max_databases_per_namespace: quotas.max_databases_per_namespace,
+        quotas,
     })
 }
 
@@ -437,8 +435,7 @@ fn of_block(
         policy: ServerPolicy::default(),
         max_connections: None,
         defaults: Defaults::default(),
-        max_databases: None,
-        max_databases_per_namespace: None,
+        quotas: Quotas::default(),
     })
 }
 

@@ -49,6 +49,19 @@ impl Cause {
         }
     }
 
+    /// Whether it waits its turn where a server bounds the pace of rotations: what somebody planned
+    /// does, what mends or ends something does not.
+    pub fn takes_turns(self) -> bool {
+        match self {
+            Self::Due | Self::Requested => true,
+            Self::FirstPublication
+            | Self::SecretDeleted
+            | Self::SecretEdited
+            | Self::OwnerRenamed
+            | Self::Revoked => false,
+        }
+    }
+
     /// In words, for Events.
     pub fn sentence(self) -> &'static str {
         match self {

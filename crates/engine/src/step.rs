@@ -129,6 +129,21 @@ pub enum ServerStep {
         login: Login,
         through_rds: bool,
     },
+    /// How many sessions a login may have at once; `None` lifts a limit of ours. The mark says
+    /// whose limit it is.
+    LimitConnections {
+        login: Login,
+        limit: Option<i32>,
+        mark: Mark,
+    },
+    /// The owner role becomes a member of `rds_superuser` and may make roles.
+    Elevate {
+        role: RoleName,
+    },
+    /// Takes both away again.
+    Demote {
+        role: RoleName,
+    },
     /// Step 9: no login, no password.
     Retire {
         login: Login,
@@ -184,9 +199,9 @@ impl ServerStep {
     /// The login whose comment this step writes, and what it writes.
     pub fn marked_login(&self) -> Option<(&Login, &Mark)> {
         match self {
-            Self::CreateLogin { login, mark, .. } | Self::MarkLogin { login, mark } => {
-                Some((login, mark))
-            }
+            Self::CreateLogin { login, mark, .. }
+            | Self::MarkLogin { login, mark }
+            | Self::LimitConnections { login, mark, .. } => Some((login, mark)),
             _ => None,
         }
     }

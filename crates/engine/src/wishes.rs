@@ -1,6 +1,7 @@
 //! What a claim asks for, with every default filled in: the input of `decide` that users control.
 
 mod access;
+mod bounds;
 mod of_admin;
 mod of_claim;
 mod of_role_claim;
@@ -12,6 +13,7 @@ use api::names::label;
 
 pub use self::{
     access::{Access, Accounts, RoleWish},
+    bounds::Bounds,
     of_claim::{Error, deletes},
     of_role_claim::role_claim_logins,
     secret_shape::SecretShape,
@@ -27,7 +29,7 @@ use crate::{
 };
 
 /// What publishes a Secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClaimKind {
     Claim,
     RoleClaim,
@@ -47,7 +49,7 @@ impl ClaimKind {
 }
 
 /// A claim or role claim, as it is named in marks, Secrets and logs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClaimId {
     pub kind: ClaimKind,
     pub namespace: String,
@@ -137,6 +139,10 @@ pub struct Wishes {
     /// `schema`, `name`, `value` of each system function (compatibility 8.5).
     pub system_functions: Vec<SystemFunction>,
     pub wants_replication: bool,
+    /// Whether the owner role is to have the power of `rds_superuser`.
+    pub elevation: Elevation,
+    /// What the server grants at most; `None` where the admin is the tenant's.
+    pub bounds: Option<Bounds>,
     pub password: Policy,
     pub secret: SecretShape,
     pub engine: Engine,
@@ -145,6 +151,17 @@ pub struct Wishes {
     /// PostgreSQL, of a role claim: what it may do, schema by schema.
     pub share: Option<Share>,
     pub drift: DriftPolicy,
+}
+
+/// What becomes of an owner role's power over other roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Elevation {
+    /// It is asked for, and the operator allows it.
+    Granted,
+    /// The role is the claim's, and must not have it.
+    Denied,
+    /// The role is a tenant's own: what it may do is not ours to say.
+    NotOurs,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,6 +200,14 @@ impl Wishes {
             others: self.access.others.clone(),
             copies: copies.chain(self.access.left_databases(database)).collect(),
         }
+    }
+
+    /// What a login's comment says once it is as wished.
+    pub fn login_mark(&self) -> Mark {
+        let quotas = self.bounds.as_ref().map(|bounds| &bounds.quotas);
+        let limit = quotas.and_then(|quotas| quotas.max_connections_per_login);
+        let is_limited = limit.is_some() && self.engine == Engine::Postgres;
+        self.claim.mark().limited(is_limited)
     }
 
     pub fn logins(&self) -> LoginPair {

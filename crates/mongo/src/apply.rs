@@ -146,6 +146,9 @@ impl Locked {
             | ServerStep::CreateDatabase { .. }
             | ServerStep::AllowReplication { .. }
             | ServerStep::RevokeReplication { .. }
+            | ServerStep::LimitConnections { .. }
+            | ServerStep::Elevate { .. }
+            | ServerStep::Demote { .. }
             | ServerStep::HandOver { .. }
             | ServerStep::Disarm { .. }
             | ServerStep::DropOwner { .. } => Err(Kind::ForeignStep),

@@ -44,6 +44,8 @@ pub(crate) fn document(mark: &Mark) -> Document {
         adopted,
         found,
         schema,
+        // MongoDB has no such limit.
+        limited: _,
         attempt,
     } = mark;
     let mut fields = doc! { "managedBy": MANAGER, "claim": claim, "uid": uid };
@@ -79,6 +81,7 @@ pub(crate) fn parse(fields: &Document) -> Option<Mark> {
         adopted: is_set("adopted"),
         found: is_set("found"),
         schema: is_set("schema"),
+        limited: false,
         attempt: text("rev"),
     })
 }

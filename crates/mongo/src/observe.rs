@@ -60,6 +60,7 @@ impl Session {
             sessions: self.connections_of(logins).await?,
             has_rds_replication: false,
             has_rds_superuser: false,
+            grants_rds_superuser: false,
             unsupported: self.rack().lacks(),
         })
     }

@@ -81,7 +81,9 @@ impl Admins {
             let permit = rack.permit(self.timeouts.connect).await?;
             let connection = match rack.reuse(dsn.database.as_str()).await {
                 Some(connection) => connection,
-                None => open(dsn, Purpose::Work, self.timeouts).await?,
+                None => open(dsn, Purpose::Work, self.timeouts)
+                    .await
+                    .map_err(as_admin)?,
             };
             let rack = Arc::clone(&rack);
             Ok(Session::new(connection, dsn, self.timeouts, rack, permit))
@@ -123,6 +125,14 @@ impl Admins {
         let mut racks = locked(&self.racks);
         let new = || Arc::new(Rack::new(self.limit));
         Arc::clone(racks.entry(identity).or_insert_with(new))
+    }
+}
+
+/// To an admin it is all the same whose bound on sessions is reached.
+fn as_admin(kind: Kind) -> Kind {
+    match kind {
+        Kind::LoginFull => Kind::Exhausted,
+        kind => kind,
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod acting;
 mod database;
+mod powers;
 mod repair;
 
 use engine::{
@@ -167,25 +168,11 @@ fn shared(step: &ServerStep, catalog: &Catalog) -> Vec<Sql> {
             statements.push(marking(role.as_str(), mark));
             statements
         }
-        ServerStep::AllowReplication { login, through_rds } => vec![if *through_rds {
-            granting("rds_replication", login.as_str(), catalog)
-        } else {
-            sql!(
-                "ALTER ROLE {name} REPLICATION",
-                name = Ident(login.as_str())
-            )
-        }],
-        ServerStep::RevokeReplication { login, through_rds } => vec![if *through_rds {
-            sql!(
-                "REVOKE rds_replication FROM {name}",
-                name = Ident(login.as_str())
-            )
-        } else {
-            sql!(
-                "ALTER ROLE {name} NOREPLICATION",
-                name = Ident(login.as_str())
-            )
-        }],
+        ServerStep::AllowReplication { .. }
+        | ServerStep::RevokeReplication { .. }
+        | ServerStep::LimitConnections { .. }
+        | ServerStep::Elevate { .. }
+        | ServerStep::Demote { .. } => powers::changing(step, catalog),
         ServerStep::Retire { login } => vec![sql!(
             "ALTER ROLE {name} NOLOGIN PASSWORD NULL",
             name = Ident(login.as_str())

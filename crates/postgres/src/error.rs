@@ -38,6 +38,9 @@ pub enum Kind {
     TimedOut(Duration),
     #[error("all of this server's sessions are in use")]
     Exhausted,
+    /// Login and password are right: the server counts sessions after it has asked for them.
+    #[error("all sessions that the login may have are in use")]
+    LoginFull,
     #[error("TLS failed: {0}")]
     Tls(String),
     #[error("no host takes writes; all are standbys or away")]
@@ -100,7 +103,10 @@ impl Kind {
             Self::NoDatabase(_) | Self::LockTimeout | Self::InUse(_) | Self::StillOwns(_) => {
                 ErrorClass::Blocked
             }
-            Self::Fenced | Self::Changed(_) | Self::WrongRole { .. } => ErrorClass::Conflict,
+            // Sessions that were just ended count for a moment more.
+            Self::Fenced | Self::Changed(_) | Self::WrongRole { .. } | Self::LoginFull => {
+                ErrorClass::Conflict
+            }
             Self::Refused(_) => ErrorClass::Transient,
             Self::Statement(_) | Self::Answer(_) => ErrorClass::Bug,
         }
@@ -160,6 +166,9 @@ fn from_server(err: &PgDatabaseError) -> Kind {
         (_, "XX000") if err.message().starts_with("tuple concurrently ") => {
             Kind::Changed("a concurrent change".to_owned())
         }
+        // A full server answers with the same code, and before it asks for a password. The name of
+        // the function that raised it is not translated.
+        (_, "53300") if err.routine() == Some("InitializeSessionUserId") => Kind::LoginFull,
         (_, "25006") => Kind::NoPrimary,
         (_, "57014") => Kind::NotReady("the statement took too long".to_owned()),
         ("08" | "53" | "57", _) | (_, "55000") => Kind::NotReady(words(err)),

@@ -49,6 +49,12 @@ fn statement(question: &Question, version: u32) -> Sql {
     } else {
         "false"
     });
+    // Before, CREATEROLE was enough to grant any role that is no superuser.
+    let creators_grant = Keyword(if version >= MEMBERSHIP_OPTIONS {
+        "false"
+    } else {
+        "me.rolcreaterole"
+    });
     sql!(
         "SELECT json_build_object(
   'version', current_setting('server_version_num')::int,
@@ -72,6 +78,7 @@ fn statement(question: &Question, version: u32) -> Sql {
       'is_noinherit', NOT r.rolinherit,
       'expires', coalesce(r.rolvaliduntil < 'infinity', false),
       'is_out_of_reach', {out_of_reach},
+      'connection_limit', nullif(r.rolconnlimit, -1),
       'member_of', ARRAY(
         SELECT DISTINCT g.rolname::text COLLATE \"C\"
         FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
@@ -97,12 +104,17 @@ fn statement(question: &Question, version: u32) -> Sql {
     SELECT coalesce(json_agg({session} ORDER BY pid), '[]')
     FROM pg_stat_activity WHERE usename = ANY ({logins})),
   'has_rds_replication', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'),
-  'has_rds_superuser', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser')
+  'has_rds_superuser', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser'),
+  'grants_rds_superuser', (
+    SELECT pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') OR me.rolsuper OR {creators_grant}
+    FROM pg_roles r, pg_roles me
+    WHERE r.rolname = 'rds_superuser' AND me.rolname = current_user)
 )::text",
         can_set = can_set,
         out_of_reach = out_of_reach,
         memberships = memberships(roles, version),
         found = found(database, can_set),
+        creators_grant = creators_grant,
         session = Keyword(SESSION),
         roles = Array::of(roles.iter().map(String::as_str)),
         logins = Array::of(logins.iter().map(Login::as_str)),
@@ -162,6 +174,7 @@ struct Answer {
     sessions: Vec<SessionAnswer>,
     has_rds_replication: bool,
     has_rds_superuser: bool,
+    grants_rds_superuser: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -210,6 +223,7 @@ struct RoleFields {
     is_noinherit: bool,
     expires: bool,
     is_out_of_reach: bool,
+    connection_limit: Option<i32>,
     member_of: Vec<String>,
     members: Vec<String>,
     #[serde(deserialize_with = "names")]
@@ -255,6 +269,7 @@ impl Answer {
             sessions,
             has_rds_replication,
             has_rds_superuser,
+            grants_rds_superuser,
         } = self;
         let roles = roles
             .into_iter()
@@ -273,6 +288,7 @@ impl Answer {
             sessions: self::sessions(sessions)?,
             has_rds_replication,
             has_rds_superuser,
+            grants_rds_superuser: grants_rds_superuser.unwrap_or_default(),
             unsupported: BTreeSet::new(),
         })
     }

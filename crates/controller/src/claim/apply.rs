@@ -111,6 +111,8 @@ impl Pass<'_, Claimant<'_>> {
         } else if observed.recorded.is_provisioned && observed.recorded.is_carried_out {
             self.say_repaired(house);
         }
+        self.happenings
+            .extend(house.steps.iter().filter_map(elevated));
         Ok(made_database)
     }
 
@@ -183,6 +185,7 @@ impl Pass<'_, Claimant<'_>> {
             former_roles: former_left(wishes, catalog, &retired.logins),
             auth_databases,
             unsupported: unsupported(catalog),
+            refused_elevation: decide::no_elevation(catalog),
             retired,
             due: times.due,
             next: times.next,
@@ -190,6 +193,15 @@ impl Pass<'_, Claimant<'_>> {
             drift: Drift::default(),
             happenings: Vec::new(),
         })
+    }
+}
+
+/// Power over other roles is said whenever it changes.
+fn elevated(step: &ServerStep) -> Option<Happening> {
+    match step {
+        ServerStep::Elevate { role } => Some(Happening::Elevated { role: role.clone() }),
+        ServerStep::Demote { role } => Some(Happening::Demoted { role: role.clone() }),
+        _ => None,
     }
 }
 

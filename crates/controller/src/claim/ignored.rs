@@ -1,7 +1,11 @@
 //! Fields that a claim sets and that have no effect where it lives, so that nobody waits for them.
 
 use api::claim::{DatabaseClaim, DatabaseClaimSpec};
-use engine::{address::Engine, place::Place, wishes::Mode};
+use engine::{
+    address::Engine,
+    place::Place,
+    wishes::{Elevation, Mode},
+};
 
 use super::{inputs::Inputs, report::Outcome};
 
@@ -72,15 +76,30 @@ pub(super) fn ignored_fields(
     if inputs.choice.mode == Mode::Adopt && spec.server.is_some() {
         sentences.push("server: the claim uses sourceDataFrom".to_owned());
     }
-    if spec.enable_super_user == Some(true) {
-        sentences.push("enableSuperUser: this controller grants no superuser rights".to_owned());
-    }
+    sentences.extend(elevation(spec, inputs, outcome));
     let refuses_replication =
         matches!(&inputs.choice.place, Place::Server(server) if !server.policy.allow_replication);
     if spec.enable_replication_role == Some(true) && refuses_replication {
         sentences.push("enableReplicationRole: the server's policy does not allow it".to_owned());
     }
     (!sentences.is_empty()).then(|| sentences.join("; "))
+}
+
+/// Why nobody gets the power of a superuser, where it is asked for in vain.
+fn elevation(spec: &DatabaseClaimSpec, inputs: &Inputs, outcome: &Outcome) -> Option<String> {
+    let wishes = &inputs.wishes;
+    if spec.enable_super_user != Some(true) || wishes.engine == Engine::Mongo {
+        return None;
+    }
+    let why = match (&inputs.choice.place, wishes.elevation) {
+        (Place::Source { .. }, _) => "only on a DatabaseServer whose policy allows it",
+        (Place::Server(server), _) if !server.policy.allow_super_user => {
+            "the server's policy does not allow it"
+        }
+        (Place::Server(_), Elevation::Granted) => outcome.refused_elevation?.sentence(),
+        (Place::Server(_), _) => "the controller's configuration does not allow it",
+    };
+    Some(format!("enableSuperUser: {why}"))
 }
 
 fn of_another_engine(spec: &DatabaseClaimSpec, engine: Engine) -> Option<String> {
@@ -102,6 +121,7 @@ fn of_another_engine(spec: &DatabaseClaimSpec, engine: Engine) -> Option<String>
                     "enableReplicationRole",
                     spec.enable_replication_role == Some(true),
                 ),
+                ("enableSuperUser", spec.enable_super_user == Some(true)),
             ],
         ),
     };

@@ -12,7 +12,7 @@ use engine::{
     agenda,
     dsn::Dsn,
     place::{self, Choice, Place},
-    wishes::{Mode, Wishes},
+    wishes::Wishes,
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
@@ -20,7 +20,7 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use crate::{
     context::{Context, Rest, Scope},
     error::Error,
-    quota::{Exceeded, Quota, Tenant},
+    quota, usage,
 };
 
 /// The claim's place and wishes, with every default filled in.
@@ -43,9 +43,11 @@ impl Inputs {
         };
         let choice = place::choose(claim, &known)?;
         let wishes = Wishes::of(claim, &choice, &config)?;
-        let inputs = Self { choice, wishes };
-        inputs.check_quota(claim, context)?;
-        Ok(inputs)
+        // Who goes gets no place.
+        if claim.metadata.deletion_timestamp.is_none() && !usage::has_place(claim, &wishes) {
+            quota::reserve(context, &wishes)?;
+        }
+        Ok(Self { choice, wishes })
     }
 
     /// Connections that the controller may hold to the claim's server.
@@ -75,53 +77,6 @@ impl Inputs {
         if let Some(uid) = found.and_then(|server| server.uid()) {
             context.memory.update(&uid, |memory| memory.attempts += 1);
         }
-    }
-
-    /// Takes a place on a server with a quota, for a claim that has no database there yet.
-    fn check_quota(&self, claim: &DatabaseClaim, context: &Context) -> Result<(), Error> {
-        let Place::Server(server) = &self.choice.place else {
-            return Ok(());
-        };
-        let quota = Quota {
-            all: server.max_databases,
-            of_namespace: server.max_databases_per_namespace,
-        };
-        let has_quota = quota.all.is_some() || quota.of_namespace.is_some();
-        let is_there = |claim: &DatabaseClaim| {
-            let recorded = claim
-                .status
-                .as_ref()
-                .and_then(|status| status.server.as_ref());
-            recorded.is_some_and(|recorded| recorded.name.as_deref() == Some(&server.name))
-        };
-        let is_new = self.choice.mode == Mode::Create && !is_there(claim);
-        // Who goes gets no place.
-        if !has_quota || !is_new || claim.metadata.deletion_timestamp.is_some() {
-            return Ok(());
-        }
-        let caches = context.whole_claims().ok_or_else(|| Error::Uncounted {
-            server: server.name.clone(),
-        })?;
-        let recorded = || {
-            let there = caches
-                .iter()
-                .flat_map(|claims| claims.state_filter(is_there));
-            there.map(|claim| tenant(&claim)).collect()
-        };
-        let lives = |tenant: &Tenant| context.lives(tenant);
-        let (reservations, tenant) = (&context.reservations, tenant(claim));
-        let given = reservations.reserve(&server.name, &tenant, quota, recorded, lives);
-        given.map_err(|exceeded| {
-            let (limit, scope) = match exceeded {
-                Exceeded::All(limit) => (limit, ""),
-                Exceeded::OfNamespace(limit) => (limit, " for one namespace"),
-            };
-            Error::Quota {
-                server: server.name.clone(),
-                limit,
-                scope,
-            }
-        })
     }
 
     /// What the agenda is made from.
@@ -197,15 +152,6 @@ impl Inputs {
             && ready.observed_generation == claim.metadata.generation
             && !conditions::is_true(&status.conditions, Type::Rotating)
             && is_same_server
-    }
-}
-
-/// The claim as quotas count it.
-fn tenant(claim: &DatabaseClaim) -> Tenant {
-    Tenant {
-        uid: claim.uid().unwrap_or_default(),
-        namespace: claim.namespace().unwrap_or_default(),
-        name: claim.name_any(),
     }
 }
 

@@ -11,7 +11,7 @@ use api::{
 use engine::{
     ErrorClass,
     address::Address,
-    decide::ContentsPlan,
+    decide::{ContentsPlan, NoElevation},
     drift::Drift,
     names::DatabaseName,
     place::Place,
@@ -44,6 +44,8 @@ pub(super) struct Outcome {
     pub auth_databases: Vec<String>,
     /// MongoDB: what the server is known to lack.
     pub unsupported: Vec<String>,
+    /// Why the server gives nobody the power of a superuser, if it does not.
+    pub refused_elevation: Option<NoElevation>,
     pub retired: Retired,
     /// When the rotation timer fires; `None` while it is paused.
     pub due: Option<Timestamp>,
@@ -331,10 +333,7 @@ fn set_conditions(
         Some((reason::AVAILABLE, message::SYNCED.to_owned())),
     );
     say(Type::ConnectionIssue, None);
-    say(
-        Type::Rotating,
-        outcome.published.deferred.as_ref().map(record::deferred),
-    );
+    say(Type::Rotating, record::rotating(&outcome.published));
     say(
         Type::Paused,
         inputs.wishes.timing.is_paused.then(record::paused),

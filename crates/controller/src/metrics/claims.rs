@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{
     claim::DatabaseClaim,
-    conditions::{self, Type},
+    conditions::{self, Type, reason},
     role_claim::DbRoleClaim,
 };
 use jiff::Timestamp;
@@ -24,7 +24,6 @@ pub struct ClaimGauges {
     drifted: IntGaugeVec,
     consumers: IntGaugeVec,
     credential_age: GaugeVec,
-    circuit_open: IntGaugeVec,
     leader: IntGauge,
 }
 
@@ -106,11 +105,6 @@ impl ClaimGauges {
                 &["namespace", "state"],
             )?,
             credential_age,
-            circuit_open: gauge(
-                "dbcontroller_server_circuit_open",
-                "1 while a server is left alone after failures",
-                &["server"],
-            )?,
             leader,
         })
     }
@@ -120,7 +114,6 @@ impl ClaimGauges {
         &self,
         claims: &[Arc<DatabaseClaim>],
         role_claims: &[Arc<DbRoleClaim>],
-        circuits: &[(String, bool)],
         now: Timestamp,
     ) {
         self.reset();
@@ -132,11 +125,6 @@ impl ClaimGauges {
             let conditions = status.map(|status| status.conditions.as_slice());
             let namespace = role_claim.namespace().unwrap_or_default();
             self.add_drift(&namespace, conditions.unwrap_or_default());
-        }
-        for (server, is_open) in circuits {
-            self.circuit_open
-                .with_label_values(&[server.as_str()])
-                .set(i64::from(*is_open));
         }
     }
 
@@ -157,7 +145,6 @@ impl ClaimGauges {
             drifted,
             consumers,
             credential_age,
-            circuit_open,
             leader: _,
         } = self;
         for gauge in [
@@ -171,7 +158,6 @@ impl ClaimGauges {
             deferred,
             drifted,
             consumers,
-            circuit_open,
         ] {
             gauge.reset();
         }
@@ -225,8 +211,12 @@ impl ClaimGauges {
                 .with_label_values(&[namespace, &state, app_id])
                 .inc();
         }
-        if conditions::is_true(&status.conditions, Type::Rotating) {
-            self.deferred.with_label_values(&["live_sessions"]).inc();
+        if let Some(rotating) = conditions::find(&status.conditions, Type::Rotating) {
+            let cause = match rotating.reason.as_str() {
+                reason::THROTTLED => "throttled",
+                _ => "live_sessions",
+            };
+            self.deferred.with_label_values(&[cause]).inc();
         }
         self.add_drift(namespace, &status.conditions);
         let consumers = status.consumers.unwrap_or_default();

@@ -238,10 +238,7 @@ fn served(role_claim: &DbRoleClaim, outcome: &Outcome, now: Timestamp) -> DbRole
         }
         None => conditions::clear(all, type_),
     };
-    say(
-        Type::Rotating,
-        outcome.published.deferred.as_ref().map(record::deferred),
-    );
+    say(Type::Rotating, record::rotating(&outcome.published));
     let is_paused = outcome.wishes.timing.is_paused;
     say(Type::Paused, is_paused.then(record::paused));
     say(Type::Drifted, outcome.drift.condition());

@@ -31,7 +31,7 @@ use crate::{
     context::Context,
     engines::{Locked, Session},
     error::Error,
-    objects, publish,
+    objects, publish, quota,
     rotation::{
         Happening, Pass, Published, Retired, Seen, Target, former_secret,
         record::{self, Times},
@@ -187,6 +187,9 @@ pub(super) async fn serve(
         Agenda::Idle { until } => return Ok(Served::Idle(until)),
         Agenda::Work { checks } => checks,
     };
+    if !role_claim.has_logins() {
+        quota::reserve(context, &wishes)?;
+    }
     objects::ensure_finalizer(&context.client, role_claim, finalizer::ROLE_CLAIM).await?;
     let mut at = Source::of(role_claim, context, source).await?;
     let connections = at.inputs.connections(&context.config.load());

@@ -1,14 +1,17 @@
 //! The stage of a pass that keeps, repairs or replaces the published credential.
 
+use std::time::Instant;
+
 use api::names::annotation;
 use engine::{
     decide::{self, CredentialStep},
     dsn::Credential,
     observed::Observed,
-    secret,
+    schedule, secret,
+    wishes::Bounds,
 };
 
-use super::{Deferred, Happening, Pass, Published, Subject, rotate};
+use super::{Deferred, Happening, Pass, Published, Subject, Throttled, rotate};
 use crate::{
     engines::Locked,
     error::Error,
@@ -25,7 +28,15 @@ impl<S: Subject> Pass<'_, S> {
         credential: Option<Credential>,
     ) -> Result<Published, Error> {
         let step = decide::credential(self.wishes, observed, self.context.now());
+        let throttled = self.turn(&step);
         match (step, found, credential) {
+            (CredentialStep::Replace { .. }, Some(found), Some(credential))
+                if throttled.is_some() =>
+            {
+                let mut published = self.keep(observed, found, credential).await?;
+                published.throttled = throttled;
+                Ok(published)
+            }
             (
                 CredentialStep::Replace {
                     idle,
@@ -85,6 +96,32 @@ impl<S: Subject> Pass<'_, S> {
             // Without a Secret, or without a credential in it, a replacement is decided above.
             (_, _, _) => Err(Error::SecretMoved),
         }
+    }
+
+    /// Asks for the turn of a rotation, where the server bounds their pace. Returns what to wait for.
+    fn turn(&self, step: &CredentialStep) -> Option<Throttled> {
+        let (context, wishes) = (self.context, self.wishes);
+        let Bounds { server, quotas } = wishes.bounds.as_ref()?;
+        let limit = usize::try_from(quotas.max_rotations_per_minute?).unwrap_or_default();
+        let uid = &wishes.claim.uid;
+        let cause = match step {
+            CredentialStep::Replace { cause, .. } if cause.takes_turns() => cause,
+            _ => {
+                context.paces.leave(server, uid);
+                return None;
+            }
+        };
+        // Who waits is proved as often as who is settled.
+        let patience = context.config.load().drift_check_period;
+        let wait = context
+            .paces
+            .ask(server, limit, uid, patience, Instant::now());
+        wait.map(|wait| Throttled {
+            cause: *cause,
+            server: server.clone(),
+            limit,
+            until: schedule::after(context.now(), wait),
+        })
     }
 
     /// Gives the idle login another password and publishes it. Until then somebody may still use

@@ -1,6 +1,10 @@
 //! What a pass did, in words for Events.
 
-use engine::{catalog::Session, names::Login, rotation::Cause};
+use engine::{
+    catalog::Session,
+    names::{Login, RoleName},
+    rotation::Cause,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Happening {
@@ -58,6 +62,12 @@ pub(crate) enum Happening {
     NotConfirmed {
         login: Login,
     },
+    Elevated {
+        role: RoleName,
+    },
+    Demoted {
+        role: RoleName,
+    },
 }
 
 /// At most so many addresses are named in one note.
@@ -73,7 +83,9 @@ impl Happening {
             | Self::Deferred { .. }
             | Self::SessionsEnded { .. }
             | Self::Revoked { .. }
-            | Self::NotConfirmed { .. } => true,
+            | Self::NotConfirmed { .. }
+            | Self::Elevated { .. }
+            | Self::Demoted { .. } => true,
             Self::Rotated { cause, .. } => {
                 matches!(cause, Cause::SecretDeleted | Cause::SecretEdited)
             }
@@ -110,6 +122,8 @@ impl Happening {
             Self::Revoked { .. } => "Revoked",
             Self::OwnerRenamed { .. } => "OwnerRenamed",
             Self::NotConfirmed { .. } => "NotConfirmed",
+            Self::Elevated { .. } => "SuperUserGranted",
+            Self::Demoted { .. } => "SuperUserRevoked",
         }
     }
 
@@ -178,6 +192,12 @@ impl Happening {
                     "owner role {from} is now {to}; logins of the old name work for one overlap more"
                 )
             }
+            Self::Elevated { role } => format!(
+                "owner role {role} is a member of rds_superuser now and may make roles, as enableSuperUser asks: it has power over all of the server"
+            ),
+            Self::Demoted { role } => format!(
+                "owner role {role} is no member of rds_superuser any more and may make no roles; what it gave to other roles meanwhile stays"
+            ),
             Self::NotConfirmed { login } => format!(
                 "the published password of login {login} was refused right after it was published, and was set again"
             ),

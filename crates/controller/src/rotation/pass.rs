@@ -1,6 +1,9 @@
 //! What the stages of one pass at a server share, and those that begin and end it.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use api::claim::Revocation;
 use engine::{
@@ -12,9 +15,10 @@ use engine::{
     names::Login,
     observed::{Observed, Proof, Recorded},
     rotation::{Cause, Step},
+    schedule,
     secret::Stored,
     step::ServerStep,
-    wishes::Wishes,
+    wishes::{Mode, Wishes},
 };
 use jiff::Timestamp;
 
@@ -24,6 +28,7 @@ use crate::{
     engines::Locked,
     error::{Error, chain},
     publish::{self, Found},
+    quota,
 };
 
 /// A pass under way.
@@ -43,6 +48,7 @@ pub(crate) struct Published {
     pub login: Login,
     pub rotated_at: Timestamp,
     pub deferred: Option<Deferred>,
+    pub throttled: Option<Throttled>,
 }
 
 /// A rotation that waits for sessions to end.
@@ -53,6 +59,15 @@ pub(crate) struct Deferred {
     pub since: Timestamp,
 }
 
+/// A rotation that waits for its turn.
+pub(crate) struct Throttled {
+    pub cause: Cause,
+    pub server: String,
+    pub limit: usize,
+    /// When to ask again.
+    pub until: Timestamp,
+}
+
 impl Published {
     pub(crate) fn of(found: &Found, login: Login, rotated_at: Timestamp) -> Self {
         Self {
@@ -60,7 +75,17 @@ impl Published {
             login,
             rotated_at,
             deferred: None,
+            throttled: None,
         }
+    }
+
+    /// How long nothing happens while the rotation waits, if it does.
+    pub(crate) fn pause(&self, now: Timestamp) -> Option<Duration> {
+        let deferred = self.deferred.as_ref();
+        let deferred = deferred.map(|deferred| schedule::patience(deferred.since, now));
+        let throttled = self.throttled.as_ref();
+        let throttled = throttled.map(|throttled| schedule::until(now, throttled.until));
+        deferred.or(throttled)
     }
 
     /// What was observed, with what is published now in the place of what was published then.
@@ -180,6 +205,14 @@ impl<'a, S: Subject> Pass<'a, S> {
         let mut house = decide::house(self.wishes, self.target.database, observed, now)?;
         if house.steps.is_empty() && house.repairs.is_empty() {
             return Ok(house);
+        }
+        // Status is its owner's to write: who says there that it has a place may have none.
+        if house
+            .steps
+            .iter()
+            .any(|step| is_founding(self.wishes, step))
+        {
+            quota::reserve(self.context, self.wishes)?;
         }
         self.subject.check_live().await?;
         self.change(session, &house.steps, catalog).await?;
@@ -307,6 +340,15 @@ impl Target<'_> {
 /// Whether the same may go well at another time.
 fn is_passing(err: &Error) -> bool {
     matches!(err.class(), ErrorClass::Conflict | ErrorClass::Unavailable)
+}
+
+/// Whether the step makes what quotas count.
+fn is_founding(wishes: &Wishes, step: &ServerStep) -> bool {
+    match step {
+        ServerStep::OwnDatabase { .. } => true,
+        ServerStep::CreateOwner { .. } => wishes.mode == Mode::Share,
+        _ => false,
+    }
 }
 
 fn retired_login(step: &ServerStep) -> Option<String> {

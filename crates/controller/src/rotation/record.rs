@@ -11,7 +11,7 @@ use engine::{schedule, wishes::Wishes};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{Deferred, Published, Retired, addresses};
+use super::{Deferred, Published, Retired, Throttled, addresses};
 
 /// How often the sessions that hold a login past its overlap are counted.
 const LONG_SESSIONS: Duration = Duration::from_secs(30);
@@ -36,8 +36,7 @@ impl Times {
             &wishes.claim.uid,
         );
         let due = (!wishes.timing.is_paused).then_some(due);
-        let deferred = published.deferred.as_ref();
-        let again = deferred.map(|deferred| schedule::patience(deferred.since, now));
+        let again = published.pause(now);
         let again = again.or_else(|| retired.is_waiting.then_some(LONG_SESSIONS));
         let next = again.map(|pause| schedule::after(now, pause)).or(due);
         Self {
@@ -77,7 +76,27 @@ pub(crate) fn rotation(
 }
 
 /// What condition `Rotating` says of a rotation that waits.
-pub(crate) fn deferred(deferred: &Deferred) -> (&'static str, String) {
+pub(crate) fn rotating(published: &Published) -> Option<(&'static str, String)> {
+    let throttled = published.throttled.as_ref().map(throttled);
+    published.deferred.as_ref().map(deferred).or(throttled)
+}
+
+/// Without a time: it moves with those who wait before it.
+fn throttled(throttled: &Throttled) -> (&'static str, String) {
+    let Throttled {
+        cause,
+        server,
+        limit,
+        until: _,
+    } = throttled;
+    let message = format!(
+        "{}; it waits for its turn: server {server} lets {limit} rotations a minute begin (quotas.maxRotationsPerMinute)",
+        cause.sentence()
+    );
+    (reason::THROTTLED, message)
+}
+
+fn deferred(deferred: &Deferred) -> (&'static str, String) {
     let Deferred {
         login,
         cause,

@@ -72,7 +72,7 @@ pub(super) async fn rotate<S: Subject>(
         login: login.clone(),
         password,
     };
-    let mark = wishes.claim.mark().attempt(base);
+    let mark = wishes.login_mark().attempt(base);
     let setting = std::time::Instant::now();
     set(pass, session, &credential, &mark).await?;
     context.metrics.rotation.password_set(setting.elapsed());
@@ -136,6 +136,8 @@ async fn confirm<S: Subject>(
     let role = &pass.wishes.role;
     match pass.context.engines.log_in(&dsns, role).await {
         Err(err) if err.is_refused_login() => {}
+        // The new credential is in use already.
+        Err(err) if err.is_full_login() => return Ok(()),
         outcome => return Ok(outcome?),
     }
     let login = credential.login.clone();
@@ -150,10 +152,12 @@ pub(super) async fn restore<S: Subject>(
     credential: &Credential,
 ) -> Result<(), Error> {
     let wishes = pass.wishes;
-    set(pass, session, credential, &wishes.claim.mark()).await?;
+    set(pass, session, credential, &wishes.login_mark()).await?;
     let dsns = pass.target.dsns(credential.clone());
-    pass.context.engines.log_in(&dsns, &wishes.role).await?;
-    Ok(())
+    match pass.context.engines.log_in(&dsns, &wishes.role).await {
+        Err(err) if err.is_full_login() => Ok(()),
+        outcome => Ok(outcome?),
+    }
 }
 
 async fn set<S: Subject>(

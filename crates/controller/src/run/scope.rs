@@ -87,12 +87,13 @@ pub(super) fn start(
         )
     });
     tasks.spawn("the role claim reconciler", {
-        let heard = receive(shared.subscribe());
-        let requests = vec![
+        let heard = [shared.subscribe(), news.subscribe()]
+            .map(|all| watch::all_on(receive(all), role_claims.clone(), News::concerns_role));
+        let own = [
             watch::own(touched_role_claims),
             watch::of_secrets(touched_copies, role_claims.clone()),
-            watch::all_on(heard, role_claims.clone(), News::concerns_role),
         ];
+        let requests = own.into_iter().chain(heard).collect();
         let context = Arc::clone(context);
         reconcile_all(
             role_claims,

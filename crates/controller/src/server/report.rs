@@ -51,11 +51,8 @@ pub(super) fn say(
 
 fn rotation(kept: &Result<Kept, Error>) -> (bool, &'static str, String) {
     match kept {
-        Ok(kept) => match &kept.published.deferred {
-            Some(deferred) => {
-                let (reason, message) = record::deferred(deferred);
-                (false, reason, message)
-            }
+        Ok(kept) => match record::rotating(&kept.published) {
+            Some((reason, message)) => (false, reason, message),
             None => (
                 true,
                 reason::AVAILABLE,

@@ -2,14 +2,17 @@
 //! memberships, the database's owner, and what PUBLIC may do there. Each difference is the step that
 //! puts it right. PostgreSQL only: on MongoDB a login has nothing beside its roles.
 
-use super::structure::is_strayed;
+use super::{
+    powers::{RDS_REPLICATION, RDS_SUPERUSER, no_elevation},
+    structure::is_strayed,
+};
 use crate::{
     address::Engine,
     catalog::{Catalog, Membership, Role},
     names::DatabaseName,
     observed::Observed,
     step::{Attribute, ServerStep},
-    wishes::{Mode, Wishes},
+    wishes::{Elevation, Mode, Wishes},
 };
 
 /// A role that owns or carries rights: nobody is it, and it is no administrator.
@@ -32,14 +35,25 @@ const OF_LOGIN: [Attribute; 6] = [
     Attribute::NoExpiry,
 ];
 
-/// The attributes and memberships that the owner role has beside these rules because its claim asks
-/// for them. None yet: what makes an owner role an administrator belongs here.
-fn is_granted_to_owner(_wishes: &Wishes, _step: &ServerStep) -> bool {
-    false
+/// Whether the power of a cloud's superuser is what differs, which is given and taken elsewhere. Who
+/// has it makes roles, and is a member of these.
+fn is_of_elevation(wishes: &Wishes, catalog: &Catalog, step: &ServerStep) -> bool {
+    let is_granted = match wishes.elevation {
+        Elevation::NotOurs => return false,
+        Elevation::Granted => true,
+        Elevation::Denied => false,
+    };
+    if no_elevation(catalog).is_some() {
+        return false;
+    }
+    match step {
+        ServerStep::Alter { attribute, .. } => *attribute == Attribute::NoCreateRole,
+        ServerStep::LeaveRole { member, role, .. } => {
+            role == RDS_SUPERUSER || is_granted && member == wishes.role.as_str()
+        }
+        _ => false,
+    }
 }
-
-/// Given for an attribute, and compared with it.
-pub(super) const RDS_REPLICATION: &str = "rds_replication";
 
 pub(super) fn differences(
     wishes: &Wishes,
@@ -61,7 +75,7 @@ pub(super) fn differences(
             of_owner.extend(memberships(owner, catalog, |_| true));
         }
     }
-    of_owner.retain(|step| !is_granted_to_owner(wishes, step));
+    of_owner.retain(|step| !is_of_elevation(wishes, catalog, step));
     let mut all = of_owner;
     for login in wishes.logins().both() {
         let name = login.as_str();

@@ -1,6 +1,6 @@
 //! Roles and database: what is missing, and what must not be touched.
 
-use super::{Refusal, administer, differences::RDS_REPLICATION, mongo, share};
+use super::{Refusal, administer, mongo, powers, share};
 use crate::{
     address::Engine,
     catalog::{Catalog, Database, Role},
@@ -58,6 +58,7 @@ pub fn structure(
     for login in wishes.logins().both() {
         steps.extend(login_steps(wishes, login, catalog, may_take_over)?);
     }
+    steps.extend(powers::elevation_step(wishes, owner, catalog));
     Ok(steps)
 }
 
@@ -274,11 +275,12 @@ pub(super) fn login_steps(
     };
     let Some(found) = catalog.roles.get(login.as_str()) else {
         let create = ServerStep::CreateLogin {
-            login,
+            login: login.clone(),
             role,
             mark: mine,
         };
-        return Ok(vec![create, join, assume]);
+        let limit = powers::limit_step(wishes, &login, None);
+        return Ok([create, join, assume].into_iter().chain(limit).collect());
     };
     check_role(login.as_str(), found, &mine, may_take_over)?;
     let mut steps = Vec::new();
@@ -288,10 +290,14 @@ pub(super) fn login_steps(
         .is_none_or(|mark| mark.uid != mine.uid || mark.claim != mine.claim)
     {
         // An attempt of the claim's earlier life may still be about to be published.
+        let limited = mark.as_ref().is_some_and(|mark| mark.limited);
         let attempt = mark.and_then(|mark| mark.attempt);
         steps.push(ServerStep::MarkLogin {
             login: login.clone(),
-            mark: Mark { attempt, ..mine },
+            mark: Mark {
+                attempt,
+                ..mine.limited(limited)
+            },
         });
     }
     // A member of the former name is a member of the new one: the role is the same.
@@ -301,28 +307,7 @@ pub(super) fn login_steps(
     if found.session_role.as_deref() != Some(role.as_str()) {
         steps.push(assume);
     }
-    if let Some(replication) = replication_step(wishes, &login, found, catalog) {
-        steps.push(replication);
-    }
+    steps.extend(powers::replication_step(wishes, &login, found, catalog));
+    steps.extend(powers::limit_step(wishes, &login, Some(found)));
     Ok(steps)
-}
-
-fn replication_step(
-    wishes: &Wishes,
-    login: &Login,
-    found: &Role,
-    catalog: &Catalog,
-) -> Option<ServerStep> {
-    let through_rds = catalog.has_rds_replication;
-    let has = if through_rds {
-        found.member_of.iter().any(|name| name == RDS_REPLICATION)
-    } else {
-        found.has_replication
-    };
-    let login = login.clone();
-    match (wishes.wants_replication, has) {
-        (true, false) => Some(ServerStep::AllowReplication { login, through_rds }),
-        (false, true) => Some(ServerStep::RevokeReplication { login, through_rds }),
-        _ => None,
-    }
 }

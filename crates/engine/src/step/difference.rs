@@ -44,7 +44,7 @@ impl ServerStep {
             Self::CloseDatabase {
                 database, rights, ..
             } => format!("PUBLIC has {} on database {database}", rights.join(", ")),
-            // Marks and names are the controller's own, and the end of things is asked for.
+            // Marks and names are the controller's own, bounds and powers the operator's to change, and the end of things is asked for.
             Self::MarkOwner { .. }
             | Self::MarkLogin { .. }
             | Self::MarkSchemaRole { .. }
@@ -52,6 +52,9 @@ impl ServerStep {
             | Self::OwnDatabase { .. }
             | Self::Retire { .. }
             | Self::Disarm { .. }
+            | Self::LimitConnections { .. }
+            | Self::Elevate { .. }
+            | Self::Demote { .. }
             | Self::Terminate { .. }
             | Self::HandOver { .. }
             | Self::DropLogin { .. }

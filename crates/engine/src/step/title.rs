@@ -41,6 +41,12 @@ impl ServerStep {
             }
             Self::AllowReplication { login, .. } => format!("allowing {login} to replicate"),
             Self::RevokeReplication { login, .. } => format!("taking replication from {login}"),
+            Self::LimitConnections { login, limit, .. } => match limit {
+                Some(limit) => format!("limiting {login} to {limit} connections"),
+                None => format!("lifting the connection limit of {login}"),
+            },
+            Self::Elevate { role } => format!("giving {role} the power of rds_superuser"),
+            Self::Demote { role } => format!("taking the power of rds_superuser from {role}"),
             Self::Retire { login } => format!("retiring login {login}"),
             Self::Disarm { login } => format!("taking the password of login {login}"),
             Self::Terminate { login } => format!("ending the sessions of {login}"),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use api::{config::Config, names, server::DatabaseServer};
 
-use super::{Access, ClaimId, ClaimKind, DriftPolicy, Error, Mode, SecretShape, Timing, Wishes};
+use super::{
+    Access, ClaimId, ClaimKind, DriftPolicy, Elevation, Error, Mode, SecretShape, Timing, Wishes,
+};
 use crate::{address::Engine, asked::Asked, names::RoleName, password::Policy, timing};
 
 /// Where `adminRotation.period` is unset.
@@ -46,6 +48,8 @@ impl Wishes {
             permitted_extensions: None,
             system_functions: Vec::new(),
             wants_replication: false,
+            elevation: Elevation::NotOurs,
+            bounds: None,
             password: Policy::of(engine, config),
             secret: SecretShape {
                 name: names::admin_secret(&claim.name),

@@ -8,7 +8,8 @@ use api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
-    Access, ClaimId, ClaimKind, DriftPolicy, RoleWish, SecretShape, SystemFunction, Wishes,
+    Access, Bounds, ClaimId, ClaimKind, DriftPolicy, Elevation, Mode, RoleWish, SecretShape,
+    SystemFunction, Wishes,
 };
 use crate::{
     ErrorClass,
@@ -164,6 +165,8 @@ impl Wishes {
                 .filter_map(|(key, value)| SystemFunction::of_key(key, value))
                 .collect(),
             wants_replication: wants_replication(claim, &choice.place),
+            elevation: elevation(claim, choice, config),
+            bounds: Bounds::of(&choice.place),
             password: Policy::of(engine, config),
             secret: secret_shape(claim, defaults, &access)?,
             engine,
@@ -199,6 +202,21 @@ fn wants_replication(claim: &DatabaseClaim, place: &Place) -> bool {
         Place::Source { .. } => true,
     };
     claim.spec.enable_replication_role == Some(true) && is_allowed
+}
+
+/// Both operators must consent: of the controller by its configuration, of the server by its policy.
+fn elevation(claim: &DatabaseClaim, choice: &Choice, config: &Config) -> Elevation {
+    match &choice.place {
+        Place::Server(server) if choice.mode == Mode::Create => {
+            let is_allowed = server.policy.allow_super_user && config.support_super_user_elevation;
+            if is_allowed && claim.spec.enable_super_user == Some(true) {
+                Elevation::Granted
+            } else {
+                Elevation::Denied
+            }
+        }
+        _ => Elevation::NotOurs,
+    }
 }
 
 /// The owner role that status names, where it is not the one wished for, and all earlier names

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use api::{claim::DatabaseClaimStatus, role_claim::DbRoleClaim};
 
-use super::{Access, ClaimId, DriftPolicy, Error, Mode, RoleWish, SecretShape, Timing, Wishes};
+use super::{
+    Access, ClaimId, DriftPolicy, Elevation, Error, Mode, RoleWish, SecretShape, Timing, Wishes,
+};
 use crate::{
     address::Engine,
     asked::Asked,
@@ -55,6 +57,8 @@ impl Wishes {
             permitted_extensions: None,
             system_functions: Vec::new(),
             wants_replication: false,
+            elevation: Elevation::NotOurs,
+            bounds: source.bounds.clone(),
             password: source.password,
             secret: secret_shape(role_claim, source, &access)?,
             engine: source.engine,

@@ -15,7 +15,8 @@ use engine::{
     password::{Generator, PasswordSource, Policy},
     step::ServerStep,
     wishes::{
-        Access, ClaimId, ClaimKind, DriftPolicy, Mode, RoleWish, SecretShape, Timing, Wishes,
+        Access, ClaimId, ClaimKind, DriftPolicy, Elevation, Mode, RoleWish, SecretShape, Timing,
+        Wishes,
     },
 };
 use mongo::{Admins, Locked, Session, Timeouts};
@@ -243,6 +244,8 @@ impl Claim {
                 permitted_extensions: None,
                 system_functions: Vec::new(),
                 wants_replication: false,
+                elevation: Elevation::Denied,
+                bounds: None,
                 password: Policy::Alphanumeric,
                 secret: SecretShape::default(),
                 engine: Engine::Mongo,

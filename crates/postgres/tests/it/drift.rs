@@ -10,7 +10,9 @@ use engine::{
     observed::{Observed, Proof, Recorded},
     password::Policy,
     step::ServerStep,
-    wishes::{Access, ClaimId, ClaimKind, DriftPolicy, Mode, SecretShape, Timing, Wishes},
+    wishes::{
+        Access, ClaimId, ClaimKind, DriftPolicy, Elevation, Mode, SecretShape, Timing, Wishes,
+    },
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -211,6 +213,8 @@ fn wishes(claim: &Claim) -> Wishes {
         permitted_extensions: None,
         system_functions: Vec::new(),
         wants_replication: false,
+        elevation: Elevation::Denied,
+        bounds: None,
         password: Policy::Plain,
         secret: SecretShape::default(),
         engine: Engine::Postgres,

@@ -7,6 +7,7 @@ mod crowd;
 mod deletion;
 mod drift;
 mod login;
+mod powers;
 mod quoting;
 mod refusals;
 mod roles;

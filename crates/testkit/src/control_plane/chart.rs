@@ -22,6 +22,13 @@ const REGISTRATIONS: [&str; 2] = [
     "ValidatingWebhookConfiguration",
 ];
 
+/// Rules that hold for every claim of a class in the whole cluster, and so for other tests too: they
+/// wait for [`ClusterAccess::enforce_policies`].
+const POLICIES: [&str; 2] = [
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+];
+
 /// How the arguments of the pods begin that concern the webhook.
 const WEBHOOK_FLAGS: [&str; 5] = [
     "--webhook",
@@ -43,6 +50,7 @@ pub struct InstalledChart {
     pub webhook_args: Vec<String>,
     pub webhook_env: Vec<(String, String)>,
     registrations: Vec<DynamicObject>,
+    policies: Vec<DynamicObject>,
     objects: Vec<DynamicObject>,
 }
 
@@ -68,6 +76,8 @@ impl ClusterAccess {
             .into_iter()
             .filter(is_wanted)
             .partition(is_registration);
+        let is_policy = |object: &DynamicObject| POLICIES.contains(&objects::kind(object));
+        let (policies, objects): (Vec<_>, Vec<_>) = objects.into_iter().partition(is_policy);
         for object in &objects {
             objects::apply(&client, ns, object).await?;
         }
@@ -78,6 +88,7 @@ impl ClusterAccess {
             webhook_args,
             webhook_env,
             registrations,
+            policies,
             objects,
         })
     }
@@ -97,6 +108,15 @@ impl ClusterAccess {
         }))?;
         services.create(&PostParams::default(), &service).await?;
         for object in &chart.registrations {
+            objects::apply(&client, &chart.namespace, object).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts the release's admission policies into force, for the whole cluster.
+    pub async fn enforce_policies(&self, chart: &InstalledChart) -> Result<()> {
+        let client = self.client().await?;
+        for object in &chart.policies {
             objects::apply(&client, &chart.namespace, object).await?;
         }
         Ok(())

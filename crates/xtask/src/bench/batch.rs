@@ -286,7 +286,8 @@ pub(super) async fn counted(stage: &Stage, databases: usize) -> Result<()> {
     let databases = i64::try_from(databases)?;
     wait_for("the DatabaseServer to count its databases", async || {
         let status = servers.get(SERVER).await?.status.unwrap_or_default();
-        Ok((status.databases == Some(databases)).then_some(()))
+        let usage = status.usage.unwrap_or_default();
+        Ok((usage.databases == databases).then_some(()))
     })
     .await
 }

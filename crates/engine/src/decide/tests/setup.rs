@@ -17,7 +17,9 @@ use crate::{
     password::Policy,
     secret::Stored,
     step::{Attribute, ServerStep},
-    wishes::{Access, ClaimId, ClaimKind, DriftPolicy, Mode, SecretShape, Timing, Wishes},
+    wishes::{
+        Access, ClaimId, ClaimKind, DriftPolicy, Elevation, Mode, SecretShape, Timing, Wishes,
+    },
 };
 
 pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
@@ -42,6 +44,7 @@ pub(crate) fn catalog(roles: &[(&str, Role)]) -> Catalog {
         sessions: Vec::new(),
         has_rds_replication: false,
         has_rds_superuser: false,
+        grants_rds_superuser: false,
         unsupported: BTreeSet::new(),
     }
 }
@@ -70,6 +73,8 @@ pub(crate) fn wishes(mode: Mode) -> Wishes {
         permitted_extensions: None,
         system_functions: Vec::new(),
         wants_replication: false,
+        elevation: Elevation::Denied,
+        bounds: None,
         password: Policy::Complex { length: 15 },
         secret: SecretShape::default(),
         engine: Engine::Postgres,
@@ -157,6 +162,21 @@ pub(crate) fn apply(catalog: &mut Catalog, steps: &[ServerStep]) {
             ServerStep::AssumeOwner { login, role } => {
                 let found = catalog.roles.get_mut(login.as_str()).unwrap();
                 found.session_role = Some(role.to_string());
+            }
+            ServerStep::LimitConnections { login, limit, mark } => {
+                let found = catalog.roles.get_mut(login.as_str()).unwrap();
+                found.connection_limit = limit;
+                found.comment = Some(mark.to_string());
+            }
+            ServerStep::Elevate { role } => {
+                let found = catalog.roles.get_mut(role.as_str()).unwrap();
+                found.can_create_roles = true;
+                found.member_of.push("rds_superuser".to_owned());
+            }
+            ServerStep::Demote { role } => {
+                let found = catalog.roles.get_mut(role.as_str()).unwrap();
+                found.can_create_roles = false;
+                found.member_of.retain(|name| name != "rds_superuser");
             }
             ServerStep::CreateDatabase { .. } => {
                 let owner = catalog.admin.name.clone();
