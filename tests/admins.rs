@@ -4,4 +4,4 @@
 mod contest;
 mod promise;
 mod rotation;
-mod stage;
+pub(crate) mod stage;

@@ -6,30 +6,22 @@ use api::names::secret_key;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use testkit::env;
-use testkit::postgres::{PostgresServer, execute};
+use testkit::postgres::execute;
 
-use super::stage::Server;
-use crate::support::{Stage, log_in};
+use super::stage::{Scene, Server};
+use crate::support::log_in;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_somebody_else_sets_is_set_back_and_told() -> Result<()> {
     env(async |env| {
-        let stage = Stage::of(env);
-        let _controller = env.controller("").await?;
-        let postgres = PostgresServer::builder().start().await?;
-        let admin = postgres.create_owner_admin().await?.dsn;
-        let server = Server::make(&stage, "main", &admin, postgres.port()).await?;
-        server.published(1).await?;
+        let scene = Scene::open(env).await?;
+        let (server, admin) = (&scene.server, &scene.admin);
         server.rotate().await?;
-        server
-            .when("the operator's login to be shut", |status| {
-                status.initial_login_shut.is_some()
-            })
-            .await?;
+        server.initial_login_shut().await?;
         let login = format!("{}_b", admin.login());
         for round in 1..=2 {
             let theirs = format!("ALTER ROLE {login} PASSWORD 'theirs'");
-            execute(&postgres.superuser().url(), &theirs).await?;
+            execute(&scene.postgres.superuser().url(), &theirs).await?;
             // A claim is refused, and so the server is looked at. What this process has cached of
             // the admin may still be logged in.
             server.ask_look(&format!("700h{round}m")).await?;
@@ -37,7 +29,7 @@ async fn a_password_that_somebody_else_sets_is_set_back_and_told() -> Result<()>
                 .condition(Type::Contested, reason::PASSWORD_CHANGED)
                 .await?;
             ensure!(told.message.contains(&login), "{}", told.message);
-            wait_until_works(&server).await?;
+            wait_until_works(server).await?;
         }
         // A rotation that nobody disturbs ends it.
         server.rotate().await?;
@@ -61,12 +53,8 @@ async fn wait_until_works(server: &Server) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_else_writes_the_secret_is_named() -> Result<()> {
     env(async |env| {
-        let stage = Stage::of(env);
-        let _controller = env.controller("").await?;
-        let postgres = PostgresServer::builder().start().await?;
-        let admin = postgres.create_owner_admin().await?.dsn;
-        let server = Server::make(&stage, "main", &admin, postgres.port()).await?;
-        server.published(1).await?;
+        let scene = Scene::open(env).await?;
+        let (server, admin) = (&scene.server, &scene.admin);
         let edit = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": { "name": server.secret_name() },
             "stringData": {
@@ -77,7 +65,7 @@ async fn who_else_writes_the_secret_is_named() -> Result<()> {
             },
         });
         let theirs = PatchParams::apply("external-secrets").force();
-        let secrets = stage.secrets();
+        let secrets = scene.stage.secrets();
         secrets
             .patch(&server.secret_name(), &theirs, &Patch::Apply(edit))
             .await?;
@@ -90,7 +78,7 @@ async fn who_else_writes_the_secret_is_named() -> Result<()> {
             "{}",
             told.message
         );
-        wait_until_works(&server).await?;
+        wait_until_works(server).await?;
         assert_eq!(log_in(&server.secret().await?).await?, admin.login());
         Ok(())
     })
@@ -100,13 +88,10 @@ async fn who_else_writes_the_secret_is_named() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_server_object_with_the_same_admin_is_refused_and_names_the_first() -> Result<()> {
     env(async |env| {
-        let stage = Stage::of(env);
-        let _controller = env.controller("").await?;
-        let postgres = PostgresServer::builder().start().await?;
-        let admin = postgres.create_owner_admin().await?.dsn;
-        let first = Server::make(&stage, "main", &admin, postgres.port()).await?;
-        first.published(1).await?;
-        let second = Server::make(&stage, "twin", &admin, postgres.port()).await?;
+        let scene = Scene::open(env).await?;
+        let (first, admin) = (&scene.server, &scene.admin);
+        let port = scene.postgres.port();
+        let second = Server::make(&scene.stage, "twin", admin, port).await?;
         let told = second
             .condition(Type::Contested, reason::OTHER_CONTROLLER)
             .await?;

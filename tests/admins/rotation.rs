@@ -3,25 +3,23 @@
 use anyhow::{Context, Result, ensure};
 use api::conditions::Type;
 use api::names::secret_key;
+use kube::api::DeleteParams;
+use secrecy::ExposeSecret;
 use serde_json::json;
-use testkit::assets::workspace;
+use testkit::assets::documented;
 use testkit::env;
 use testkit::postgres::{PostgresServer, execute};
 
-use super::stage::Server;
+use super::stage::{Scene, Server};
 use crate::support::{Stage, ask, log_in, uri};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admins_two_logins_take_turns_and_the_first_one_loses_its_password() -> Result<()> {
     env(async |env| {
-        let stage = Stage::of(env);
-        let _controller = env.controller("").await?;
-        let postgres = PostgresServer::builder().start().await?;
-        let admin = postgres.create_owner_admin().await?.dsn;
-        let server = Server::make(&stage, "main", &admin, postgres.port()).await?;
+        let scene = Scene::open(env).await?;
+        let (stage, server, admin) = (&scene.stage, &scene.server, &scene.admin);
         let role = admin.login().to_owned();
 
-        server.published(1).await?;
         let first = server.secret().await?;
         assert_eq!(first[secret_key::USERNAME], format!("{role}_a"));
         assert_eq!(log_in(&first).await?, role);
@@ -35,11 +33,7 @@ async fn an_admins_two_logins_take_turns_and_the_first_one_loses_its_password() 
         assert_eq!(second[secret_key::USERNAME], format!("{role}_b"));
         assert_eq!(log_in(&second).await?, role);
         ensure!(log_in(&first).await.is_ok(), "the one before still works");
-        let shut = server
-            .when("the operator's login to be shut", |status| {
-                status.initial_login_shut.is_some()
-            })
-            .await?;
+        let shut = server.initial_login_shut().await?;
         assert_eq!(shut.initial_login_shut, Some(role.clone()));
         ensure!(execute(&admin.url(), "SELECT 1").await.is_err(), "it is shut");
 
@@ -51,21 +45,10 @@ async fn an_admins_two_logins_take_turns_and_the_first_one_loses_its_password() 
         assert_eq!(stage.ready("before").await?.spec.server, Some(server.name.clone()));
         server.claim(env, "after").await?;
         let owners = "SELECT count(*)::text FROM pg_auth_members WHERE member::regrole::text ~ '_[ab]$' AND roleid::regrole::text LIKE 'admin%'";
-        assert_eq!(ask(&postgres, "postgres", owners).await?, "2", "the two logins");
+        assert_eq!(ask(&scene.postgres, "postgres", owners).await?, "2", "the two logins");
         Ok(())
     })
     .await
-}
-
-/// The statements of the operations guide.
-fn documented() -> Result<String> {
-    let text = std::fs::read_to_string(workspace().join("docs/operations.md"))?;
-    let (_, section) = text
-        .split_once("### Rotating the admin")
-        .context("no such section")?;
-    let (_, block) = section.split_once("```sql\n").context("no statements")?;
-    let (block, _) = block.split_once("```").context("no end")?;
-    Ok(block.to_owned())
 }
 
 /// From PostgreSQL 16 on nobody may let others act as himself.
@@ -88,7 +71,8 @@ async fn a_superuser_lets_the_logins_in_once_where_the_admin_may_not() -> Result
                 })
                 .await?;
             let role = admin.login();
-            let lending = documented()?.replace("dbadmin", role);
+            let lending = documented("docs/operations.md", "sql", "set_admin_password")?;
+            let lending = lending.replace("dbadmin", role);
             execute(&postgres.superuser().url(), &lending).await?;
             server.ask_look("700h").await?;
             server.published(1).await?;
@@ -117,20 +101,53 @@ async fn a_superuser_lets_the_logins_in_once_where_the_admin_may_not() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_made_again_goes_on_with_the_credential_that_is_there() -> Result<()> {
+    env(async |env| {
+        let scene = Scene::open(env).await?;
+        let (server, admin) = (&scene.server, &scene.admin);
+        server.rotate().await?;
+        server.initial_login_shut().await?;
+        let kept = server.secret().await?;
+        server.make_again().await?;
+        server.condition(Type::AdminRotation, "Available").await?;
+        assert_eq!(
+            server.secret().await?[secret_key::PASSWORD],
+            kept[secret_key::PASSWORD]
+        );
+        server.claim(env, "after").await?;
+        server.rotate().await?;
+        assert_eq!(log_in(&server.secret().await?).await?, admin.login());
+
+        // To begin afresh, the operator gives his login a password again.
+        let (name, secrets) = (server.secret_name(), scene.stage.secrets());
+        let password = admin.password().expose_secret();
+        let giving = format!("ALTER ROLE {} PASSWORD '{password}'", admin.login());
+        execute(&scene.postgres.superuser().url(), &giving).await?;
+        secrets.delete(&name, &DeleteParams::default()).await?;
+        server.ask_look("700h").await?;
+        server.published(4).await?;
+        server.initial_login_shut().await?;
+        ensure!(
+            execute(&admin.url(), "SELECT 1").await.is_err(),
+            "it is shut again"
+        );
+        assert_eq!(log_in(&server.secret().await?).await?, admin.login());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_admin_goes_on_when_its_timer_is_off_and_a_superuser_is_not_rotated() -> Result<()> {
     env(async |env| {
-        let stage = Stage::of(env);
-        let _controller = env.controller("").await?;
-        let postgres = PostgresServer::builder().start().await?;
+        let scene = Scene::open(env).await?;
+        let (postgres, server, admin) = (&scene.postgres, &scene.server, &scene.admin);
         let boss = postgres.create_login("boss", "SUPERUSER").await?;
-        let server = Server::make(&stage, "super", &boss, postgres.port()).await?;
-        let refused = server.condition(Type::AdminRotation, "InvalidSpec").await?;
+        let under = Server::make(&scene.stage, "super", &boss, postgres.port()).await?;
+        let refused = under.condition(Type::AdminRotation, "InvalidSpec").await?;
         ensure!(refused.message.contains("superuser"), "{}", refused.message);
-        server.claim(env, "under-a-superuser").await?;
+        under.claim(env, "under-a-superuser").await?;
 
-        let admin = postgres.create_owner_admin().await?.dsn;
-        let server = Server::make(&stage, "main", &admin, postgres.port()).await?;
-        server.published(1).await?;
         server
             .patch(json!({ "spec": { "adminRotation": null } }))
             .await?;

@@ -163,7 +163,7 @@ fn asked_for() -> Result<BTreeSet<String>> {
 }
 
 /// Counted only once something of the kind has happened.
-const RARE: [&str; 9] = [
+const RARE: [&str; 10] = [
     "users_create_errors_total",
     "users_update_errors_total",
     "users_deleted_errors_total",
@@ -171,6 +171,7 @@ const RARE: [&str; 9] = [
     "database_provisioning_errors_total",
     "dbcontroller_rotations_deferred",
     "dbcontroller_drifted_claims",
+    "dbcontroller_admin_contested",
     "dbcontroller_rotations_overdue",
     "dbcontroller_retired_credential_attempts_total",
 ];

@@ -11,6 +11,8 @@ use testkit::control_plane::{Audit, ControlPlane, ControlPlaneOptions, client_of
 use testkit::controller::{ControllerOptions, ControllerProcess, Election};
 use testkit::{TestEnv, env};
 
+use crate::admins::stage::Server;
+
 use super::helm::{NAMESPACE, RELEASE, Rendered};
 use crate::support::{Stage, log_in, merge, own};
 
@@ -19,6 +21,7 @@ const SHOP: &str = "shop";
 const OTHER: &str = "other";
 
 const NAMESPACED: &str = "watchNamespaces: [shop]";
+const ROTATED: &str = "{watchNamespaces: [shop], adminRotation: {enabled: true}}";
 
 /// A request as the audit log has it.
 struct Asked {
@@ -200,6 +203,28 @@ async fn in_namespaced_mode(it: &Installed<'_>, server: &str) -> Result<()> {
     Ok(())
 }
 
+/// The admin's credential is written beside the operator's, where no claim is served.
+async fn with_rotated_admin(it: &Installed<'_>, server: &str) -> Result<()> {
+    let [shop, _] = it.stages().await?;
+    let from = log_length(it.control_plane)?;
+    let controller = it.controller().await?;
+    let admin = Server {
+        stage: Installed::stage(shop.client.clone(), NAMESPACE),
+        name: server.to_owned(),
+    };
+    admin
+        .patch(json!({ "spec": { "adminRotation": {} } }))
+        .await?;
+    admin.published(1).await?;
+    admin.rotate().await?;
+    it.serves(&shop, server).await?;
+    controller.stop().await?;
+    it.asked_for_no_more(from)?;
+    let secrets = Api::<Secret>::namespaced(it.account().await?, OTHER);
+    assert!(is_forbidden(secrets.get("any").await));
+    Ok(())
+}
+
 async fn in_cluster_mode(it: &Installed<'_>, server: &str) -> Result<()> {
     let [shop, other] = it.stages().await?;
     let from = log_length(it.control_plane)?;
@@ -237,6 +262,8 @@ async fn row_80_in_each_mode_the_rights_are_enough_and_reach_no_further() -> Res
         let server = ops.server("main", &admin, more).await.context("server")?;
         let namespaced = async |it: &Installed<'_>| in_namespaced_mode(it, &server).await;
         installed(env, &control_plane, NAMESPACED, namespaced).await?;
+        let rotated = async |it: &Installed<'_>| with_rotated_admin(it, &server).await;
+        installed(env, &control_plane, ROTATED, rotated).await?;
         let everywhere = async |it: &Installed<'_>| in_cluster_mode(it, &server).await;
         installed(env, &control_plane, "", everywhere).await?;
         control_plane.stop().await

@@ -33,7 +33,6 @@ pub enum Type {
 /// Reasons that are not those of an error class.
 pub mod reason {
     pub const AVAILABLE: &str = "Available";
-    pub const UNAVAILABLE: &str = "Unavailable";
     pub const PROVISIONING: &str = "Provisioning";
     pub const DELETING: &str = "Deleting";
     pub const DEFERRED: &str = "Deferred";
@@ -41,7 +40,6 @@ pub mod reason {
     pub const PAUSED: &str = "Paused";
     pub const RIGHTS_MISSING: &str = "RightsMissing";
     pub const EXTENSIONS_MISSING: &str = "ExtensionsMissing";
-    pub const NOT_ALLOWED: &str = "NotAllowed";
     pub const PASSWORD_IN_SPEC: &str = "PasswordInSpec";
     pub const NO_EFFECT: &str = "NoEffect";
     pub const SOURCE_ADOPTED: &str = "SourceAdopted";

@@ -15,7 +15,7 @@ pub use self::{
     claims::ClaimGauges,
     reconcile::Reconcile,
     rotation::Rotation,
-    servers::{ServerGauges, Servers},
+    servers::{RotatedAdmin, ServerGauges, Servers},
 };
 
 pub struct Metrics {

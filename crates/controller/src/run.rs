@@ -36,7 +36,7 @@ use crate::{
     hook::Hook,
     lease::Leadership,
     limits::Limits,
-    metrics::{Metrics, Servers},
+    metrics::{Metrics, RotatedAdmin, Servers},
     news::{News, Told},
     pace::Paces,
     queue::reconcile_all,
@@ -410,6 +410,9 @@ fn scrape(context: &Context, stores: &OnceLock<Vec<Cache<DatabaseClaim>>>) -> St
             usage: usage::of_servers(context).unwrap_or_default(),
             waiting: context.paces.waiting(Instant::now()),
             circuits: context.limits.circuits(),
+            admins: (context.servers.state().iter())
+                .filter_map(|server| RotatedAdmin::of(server, context.now()))
+                .collect(),
         });
     }
     context.metrics.text()

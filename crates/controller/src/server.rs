@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod initial;
 mod keeper;
 mod report;
 
@@ -106,8 +107,7 @@ pub async fn reconcile(
                     .normal(&*server, "Ready", "the admin logs in")
                     .await;
             }
-            // Sessions that we left idle are closed within half a minute.
-            let is_waiting = admin::waits_to_shut(&server) || has_published(&seen);
+            let is_waiting = initial::is_about_to_be_shut(&server, now) || has_published(&seen);
             let wait = if is_waiting { SOON } else { LOOK };
             Ok(Action::requeue(wait.min(tripwire::pause(context, &server))))
         }
@@ -147,8 +147,10 @@ async fn look(context: &Context, server: &DatabaseServer) -> Result<Seen, Error>
     permit.learn(&seen);
     let (admin, session, catalog) = seen?;
     let kept = match server.spec.admin_rotation {
-        Some(_) => Some(admin::keep(context, server, &place, (&admin, session), &catalog).await),
-        None => None,
+        Some(_) if admin::is_kept_here(server, &place) => {
+            Some(admin::keep(context, server, &place, (&admin, session), &catalog).await)
+        }
+        _ => None,
     };
     Ok(Seen { catalog, kept })
 }

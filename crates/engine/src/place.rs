@@ -330,22 +330,15 @@ pub fn of_object(server: &DatabaseServer, known: &Known<'_>) -> Result<Server, E
             .unwrap_or_else(|| known.own_namespace.to_owned()),
         name: admin.name.clone(),
     };
-    let rotated = rotated(server);
     // Whoever may make servers must not make the controller read any Secret of the cluster.
     let allowed = &known.config.admin_secret_namespaces;
-    let is_foreign = |secret: &&SecretName| {
-        secret.namespace != known.own_namespace && !allowed.contains(&secret.namespace)
-    };
-    if let Some(foreign) = [Some(&secret), rotated.as_ref()]
-        .into_iter()
-        .flatten()
-        .find(is_foreign)
-    {
+    if secret.namespace != known.own_namespace && !allowed.contains(&secret.namespace) {
         return Err(Error::AdminSecret {
             server: name,
-            namespace: foreign.namespace.clone(),
+            namespace: secret.namespace,
         });
     }
+    let rotated = rotated(server, &secret.namespace);
     let quotas = spec.quotas.clone().unwrap_or_default();
     let defaults = spec.defaults.clone().unwrap_or_default();
     Ok(Server {
@@ -374,13 +367,21 @@ pub fn of_object(server: &DatabaseServer, known: &Known<'_>) -> Result<Server, E
     })
 }
 
-/// The Secret with the rotated credential, unless the server names another admin since.
-fn rotated(server: &DatabaseServer) -> Option<SecretName> {
-    let recorded = server.status.as_ref()?.admin_secret.as_ref()?;
-    let is_same = recorded.began_with == server.spec.admin_secret_ref.name;
-    is_same.then(|| SecretName {
-        namespace: recorded.namespace.clone(),
-        name: recorded.name.clone(),
+/// The Secret with the rotated credential, beside the operator's. A record of another namespace is
+/// another controller's, and one that began with another Secret is of another admin. A server that
+/// was made again has no record, and perhaps a Secret that the one before left.
+fn rotated(server: &DatabaseServer, namespace: &str) -> Option<SecretName> {
+    let status = server.status.as_ref();
+    let is_ours = match status.and_then(|status| status.admin_secret.as_ref()) {
+        Some(recorded) => {
+            recorded.namespace == namespace
+                && recorded.began_with == server.spec.admin_secret_ref.name
+        }
+        None => server.spec.admin_rotation.is_some(),
+    };
+    is_ours.then(|| SecretName {
+        namespace: namespace.to_owned(),
+        name: api::names::admin_secret(name_of(server)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The admin's connection string: what the claim or server says, completed from its Secret.
 
-use api::claim::DatabaseClaim;
+use api::{claim::DatabaseClaim, names::label};
 use engine::{
     dsn::{Credential, Dsn},
     place::{Place, SecretName, Server},
@@ -61,6 +61,10 @@ pub(crate) async fn rotated_dsn(context: &Context, server: &Server) -> Result<Op
         return Ok(None);
     };
     let found = publish::read(&context.client, namespace, name).await?;
+    let found = found.filter(|found| {
+        let manager = found.stored.labels.get(label::MANAGED_BY);
+        manager.is_some_and(|manager| manager == label::SERVER_MANAGER)
+    });
     let credential = found.and_then(|found| found.stored.credentials().into_iter().next());
     Ok(credential.map(|credential| dsn_of(server, credential)))
 }

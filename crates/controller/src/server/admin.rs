@@ -1,27 +1,31 @@
 //! The rotation of a server's admin: the machine that keeps claims' credentials keeps this one too.
 //!
 //! Guarantee: at every instant the Secret that the server's status names logs in as the admin. The
-//! operator's own Secret is never written; its login loses its password when both others have had
-//! their turn.
+//! operator's own Secret is never written.
 
 use std::collections::BTreeSet;
 
-use api::server::{DatabaseServer, RotatedAdmin};
+use api::{
+    conditions::{self, Type},
+    server::{DatabaseServer, RotatedAdmin},
+};
 use engine::{
-    catalog::{Catalog, Question, Session as LoginSession},
+    ErrorClass,
+    catalog::{Catalog, Session as LoginSession},
     decide,
     dsn::Dsn,
-    names::{Login, RoleName},
+    names::RoleName,
     place, schedule,
-    step::ServerStep,
     wishes::Wishes,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::keeper::{Keeper, recorded};
+use super::{
+    initial::{self, Initial},
+    keeper::{Keeper, recorded},
+};
 use crate::{
-    claim::initial_dsn,
     context::Context,
     engines::{Locked, Session},
     error::{Error, chain},
@@ -40,8 +44,7 @@ pub(super) struct Kept {
     pub writers: BTreeSet<String>,
     /// Sessions of the admin's logins before this pass.
     pub sessions: Vec<LoginSession>,
-    /// The operator's login, once it has no password any more.
-    pub shut: Option<String>,
+    pub initial: Initial,
 }
 
 /// Whether the credential has something to be done now, from what is cached alone.
@@ -50,22 +53,36 @@ pub(super) fn is_due(server: &DatabaseServer, now: Timestamp) -> bool {
         return false;
     }
     let Some(rotation) = server.status.as_ref().and_then(|it| it.rotation.as_ref()) else {
-        return true;
+        return !is_refused(server);
     };
     let asked = engine::asked::Asked::of(server.metadata.annotations.as_ref());
     rotation.next_rotation_at.is_some_and(|next| next <= now)
         || rotation.deferred_since.is_some()
         || (asked.rotate.is_some() && asked.rotate != rotation.handled_nonce)
-        || waits_to_shut(server)
+        || initial::is_about_to_be_shut(server, now)
 }
 
-/// Whether both logins had their turn, and the operator's still has its password.
-pub(super) fn waits_to_shut(server: &DatabaseServer) -> bool {
-    const BOTH: i64 = 2;
+/// Whether the server's admin, as it is, was refused to be rotated: that is tried again seldom.
+fn is_refused(server: &DatabaseServer) -> bool {
     let status = server.status.as_ref();
-    let rotation = status.and_then(|status| status.rotation.as_ref());
-    let is_shut = status.is_some_and(|status| status.initial_login_shut.is_some());
-    rotation.is_some_and(|rotation| rotation.generation >= BOTH) && !is_shut
+    let said = status.and_then(|it| conditions::find(&it.conditions, Type::AdminRotation));
+    let lasting = [
+        ErrorClass::InvalidSpec,
+        ErrorClass::Forbidden,
+        ErrorClass::Blocked,
+    ];
+    said.is_some_and(|said| {
+        said.status == "False"
+            && said.observed_generation == server.metadata.generation
+            && lasting.iter().any(|class| class.reason() == said.reason)
+    })
+}
+
+/// Whether this controller keeps the credential, and not one with the admin's Secret elsewhere.
+pub(super) fn is_kept_here(server: &DatabaseServer, place: &place::Server) -> bool {
+    let status = server.status.as_ref();
+    let recorded = status.and_then(|status| status.admin_secret.as_ref());
+    recorded.is_none_or(|recorded| recorded.namespace == place.admin.secret.namespace)
 }
 
 /// One pass, with a session that is logged in by `admin`.
@@ -93,7 +110,7 @@ pub(super) async fn keep(
     };
     let mut pass = Pass::new(&keeper, context, &wishes, target);
     let mut kept = pass.administer(&mut session, server, namespace).await?;
-    kept.shut = pass.shut_initial(&mut session, place).await?;
+    kept.initial = pass.shut_initial(&mut session, place).await;
     if let Err(err) = session.unlock().await {
         tracing::debug!(error = chain(&err), "lock not freed");
     }
@@ -143,58 +160,7 @@ impl Pass<'_, Keeper<'_>> {
             happenings: Vec::new(),
             writers: writers.unwrap_or_default(),
             sessions,
-            shut: None,
+            initial: Initial::Open(None),
         })
-    }
-
-    /// Takes the password of the login that the operator gave, when both others have been published
-    /// and nobody is logged in with it. The server keeps no record of it that an admin may read, so
-    /// status says whether it was done.
-    async fn shut_initial(
-        &mut self,
-        session: &mut Locked,
-        place: &place::Server,
-    ) -> Result<Option<String>, Error> {
-        let status = self.subject.server.status.as_ref();
-        if let Some(shut) = status.and_then(|status| status.initial_login_shut.clone()) {
-            return Ok(Some(shut));
-        }
-        if !waits_to_shut(self.subject.server) {
-            return Ok(None);
-        }
-        let initial: Login = match initial_dsn(self.context, place).await {
-            Ok(dsn) => dsn.credential.login,
-            // Without the operator's Secret nobody knows which login it was.
-            Err(_) => return Ok(None),
-        };
-        if self.wishes.logins().contains(initial.as_str()) {
-            return Ok(Some(initial.to_string()));
-        }
-        let question = Question {
-            roles: vec![initial.to_string()],
-            logins: vec![initial.clone()],
-            ..self.wishes.question(self.target.database)
-        };
-        let catalog = session.observe(&question).await?;
-        let is_used = catalog.sessions.iter().any(|it| it.login == initial);
-        if is_used {
-            return Ok(None);
-        }
-        let login = initial.clone();
-        let disarming = [ServerStep::Disarm { login }];
-        match self.change(session, &disarming, &catalog).await {
-            Ok(()) => {
-                let logins = vec![initial.to_string()];
-                self.happenings.push(Happening::Retired { logins });
-                Ok(Some(initial.to_string()))
-            }
-            Err(err) => {
-                tracing::warn!(
-                    error = chain(&err),
-                    "the operator's login keeps its password"
-                );
-                Ok(None)
-            }
-        }
     }
 }

@@ -2,12 +2,13 @@
 
 use api::{
     conditions::{self, Type, reason},
-    server::{DatabaseServer, DatabaseServerStatus},
+    server::{DatabaseServer, DatabaseServerStatus, RotatedAdmin},
 };
 use engine::{ErrorClass, decide::Refusal, rotation::Cause};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::admin::Kept;
+use super::{admin::Kept, initial::Initial};
 use crate::{
     context::Context,
     error::{Error, chain},
@@ -26,6 +27,9 @@ pub(super) fn say(
     if server.spec.admin_rotation.is_none() {
         conditions::clear(all, Type::AdminRotation);
         conditions::clear(all, Type::Contested);
+        if let Some(rotation) = &mut status.rotation {
+            rotation.next_rotation_at = None;
+        }
         return;
     }
     let Some(kept) = kept else { return };
@@ -34,12 +38,15 @@ pub(super) fn say(
     conditions::set(all, type_, is_true, reason, message, generation, now);
     if let Some((reason, message)) = contest(kept) {
         conditions::set(all, Type::Contested, true, reason, message, generation, now);
-    } else if is_undisturbed(kept) {
+    } else if is_undisturbed(kept) || kept.is_ok() && is_twin(all) {
         conditions::clear(all, Type::Contested);
     }
     if let Ok(kept) = kept {
         status.admin_secret = Some(kept.secret.clone());
-        status.initial_login_shut.clone_from(&kept.shut);
+        status.initial_login_shut = match &kept.initial {
+            Initial::Shut(login) => Some(login.clone()),
+            Initial::Open(_) => None,
+        };
         status.rotation = Some(record::rotation(
             status.rotation.as_ref(),
             &kept.published,
@@ -50,20 +57,28 @@ pub(super) fn say(
 }
 
 fn rotation(kept: &Result<Kept, Error>) -> (bool, &'static str, String) {
-    match kept {
-        Ok(kept) => match record::rotating(&kept.published) {
-            Some((reason, message)) => (false, reason, message),
-            None => (
-                true,
-                reason::AVAILABLE,
-                format!(
-                    "Secret {}/{} has the admin's credential",
-                    kept.secret.namespace, kept.secret.name
-                ),
-            ),
-        },
-        Err(err) => (false, err.class().reason(), chain(err)),
+    let kept = match kept {
+        Ok(kept) => kept,
+        Err(err) => return (false, err.class().reason(), chain(err)),
+    };
+    if let Some((reason, message)) = record::rotating(&kept.published) {
+        return (false, reason, message);
     }
+    let RotatedAdmin {
+        namespace, name, ..
+    } = &kept.secret;
+    let mut message = format!("Secret {namespace}/{name} has the admin's credential");
+    if let Initial::Open(Some(why)) = &kept.initial {
+        message.push_str("; the login of adminSecretRef still has its password: ");
+        message.push_str(why);
+    }
+    (true, reason::AVAILABLE, message)
+}
+
+/// Whether the contest that is told of was about another DatabaseServer's logins.
+fn is_twin(conditions: &[Condition]) -> bool {
+    let told = conditions::find(conditions, Type::Contested);
+    told.is_some_and(|told| told.reason == reason::OTHER_CONTROLLER)
 }
 
 /// Who else changes the credential, as far as it shows.

@@ -4,7 +4,7 @@
 use super::{Refusal, structure::login_steps};
 use crate::{
     address::Engine,
-    catalog::{Catalog, Role},
+    catalog::{Admin, Catalog, Role},
     names::Login,
     observed::{Observed, Proof},
     step::ServerStep,
@@ -21,12 +21,7 @@ pub(super) fn structure(wishes: &Wishes, observed: &Observed) -> Result<Vec<Serv
         return Err(Refusal::AdminOfMongo);
     }
     let Catalog { version, admin, .. } = &observed.catalog;
-    if admin.is_superuser {
-        // A login is let into a database by its own power, before it acts as the admin.
-        return Err(Refusal::SuperuserAdmin {
-            admin: admin.name.clone(),
-        });
-    }
+    check_admin(admin)?;
     if *version >= MAKERS_ARE_MEMBERS {
         return Err(Refusal::NoAdminLogins);
     }
@@ -41,6 +36,7 @@ pub(super) fn structure(wishes: &Wishes, observed: &Observed) -> Result<Vec<Serv
 
 /// Whether both logins are as a superuser must have made them, for an admin that can't.
 pub fn lent_logins(wishes: &Wishes, observed: &Observed) -> Result<(), Refusal> {
+    check_admin(&observed.catalog.admin)?;
     for login in wishes.logins().both() {
         check_keeper(wishes, login, observed)?;
         let role = observed.catalog.roles.get(login.as_str());
@@ -52,6 +48,16 @@ pub fn lent_logins(wishes: &Wishes, observed: &Observed) -> Result<(), Refusal> 
         if !acts_as_admin {
             return Err(Refusal::NoAdminLogins);
         }
+    }
+    Ok(())
+}
+
+/// A login is let into a database by its own power, before it acts as the admin.
+fn check_admin(admin: &Admin) -> Result<(), Refusal> {
+    if admin.is_superuser {
+        return Err(Refusal::SuperuserAdmin {
+            admin: admin.name.clone(),
+        });
     }
     Ok(())
 }
@@ -144,7 +150,9 @@ mod tests {
         assert_eq!(lent_logins(&wishes, &before), Err(Refusal::NoAdminLogins));
         there.catalog.admin.is_superuser = true;
         let refused = structure(&wishes, &database(), &there);
-        assert!(matches!(refused, Err(Refusal::SuperuserAdmin { .. })));
+        for refused in [refused.map(drop), lent_logins(&wishes, &there)] {
+            assert!(matches!(refused, Err(Refusal::SuperuserAdmin { .. })));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! puts it right. PostgreSQL only: on MongoDB a login has nothing beside its roles.
 
 use super::{
-    powers::{RDS_REPLICATION, RDS_SUPERUSER, no_elevation},
+    powers::{RDS_REPLICATION, is_elevation, no_elevation},
     structure::is_strayed,
 };
 use crate::{
@@ -48,8 +48,13 @@ fn is_of_elevation(wishes: &Wishes, catalog: &Catalog, step: &ServerStep) -> boo
     }
     match step {
         ServerStep::Alter { attribute, .. } => *attribute == Attribute::NoCreateRole,
-        ServerStep::LeaveRole { member, role, .. } => {
-            role == RDS_SUPERUSER || is_granted && member == wishes.role.as_str()
+        ServerStep::LeaveRole {
+            member,
+            role,
+            grantor,
+        } => {
+            let grantor = grantor.as_deref().unwrap_or_default();
+            is_elevation(role, grantor, catalog) || is_granted && member == wishes.role.as_str()
         }
         _ => false,
     }

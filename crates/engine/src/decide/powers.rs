@@ -77,13 +77,24 @@ pub(super) fn elevation_step(
     }
     let is_member = |owner: &Role| owner.member_of.iter().any(|name| name == RDS_SUPERUSER);
     let has_all = owner.is_some_and(|owner| owner.can_create_roles && is_member(owner));
-    let has_any = owner.is_some_and(|owner| owner.can_create_roles || is_member(owner));
     let role = wishes.role.clone();
+    let is_ours = || {
+        let mut all = catalog.memberships.iter();
+        all.any(|it| it.member == role.as_str() && is_elevation(&it.role, &it.grantor, catalog))
+    };
+    let has_any = owner.is_some_and(|owner| owner.can_create_roles || is_ours());
     match wishes.elevation {
         Elevation::Granted if !has_all => Some(ServerStep::Elevate { role }),
         Elevation::Denied if has_any => Some(ServerStep::Demote { role }),
         Elevation::Granted | Elevation::Denied | Elevation::NotOurs => None,
     }
+}
+
+/// Whether a membership is one that the controller gives and takes. From PostgreSQL 16 on, what another
+/// granted is taken by naming him, as any other difference.
+pub(super) fn is_elevation(role: &str, grantor: &str, catalog: &Catalog) -> bool {
+    const GRANTORS: u32 = 160_000;
+    role == RDS_SUPERUSER && (catalog.version < GRANTORS || grantor == catalog.admin.name)
 }
 
 /// The server's bound on sessions of one login. Without one, a limit that an operator set by hand

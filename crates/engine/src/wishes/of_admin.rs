@@ -42,7 +42,7 @@ impl Wishes {
             role,
             renamed_from: None,
             former_roles: Vec::new(),
-            timing: admin_timing(server, config)?,
+            timing: admin_timing(server)?,
             extensions: Vec::new(),
             are_extensions_explicit: false,
             permitted_extensions: None,
@@ -65,7 +65,7 @@ impl Wishes {
     }
 }
 
-fn admin_timing(server: &DatabaseServer, config: &Config) -> Result<Timing, timing::Error> {
+fn admin_timing(server: &DatabaseServer) -> Result<Timing, timing::Error> {
     let spec = server.spec.admin_rotation.clone().unwrap_or_default();
     let period = match &spec.period {
         Some(period) => timing::duration(period).ok_or(timing::Error::of_admin())?,
@@ -74,7 +74,8 @@ fn admin_timing(server: &DatabaseServer, config: &Config) -> Result<Timing, timi
     Ok(Timing {
         period,
         overlap: None,
-        max_overlap: config.max_overlap,
+        // Nobody may end another's sessions on the admin's own logins.
+        max_overlap: None,
         is_paused: spec.paused == Some(true),
         asked: Asked {
             rotate: Asked::of(server.metadata.annotations.as_ref()).rotate,
