@@ -49,12 +49,6 @@ fn statement(question: &Question, version: u32) -> Sql {
     } else {
         "false"
     });
-    // Before, CREATEROLE was enough to grant any role that is no superuser.
-    let creators_grant = Keyword(if version >= MEMBERSHIP_OPTIONS {
-        "false"
-    } else {
-        "me.rolcreaterole"
-    });
     sql!(
         "SELECT json_build_object(
   'version', current_setting('server_version_num')::int,
@@ -105,19 +99,33 @@ fn statement(question: &Question, version: u32) -> Sql {
     FROM pg_stat_activity WHERE usename = ANY ({logins})),
   'has_rds_replication', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'),
   'has_rds_superuser', EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser'),
-  'grants_rds_superuser', (
-    SELECT pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') OR me.rolsuper OR {creators_grant}
-    FROM pg_roles r, pg_roles me
-    WHERE r.rolname = 'rds_superuser' AND me.rolname = current_user)
+  'grants_rds_superuser', {grants}
 )::text",
         can_set = can_set,
         out_of_reach = out_of_reach,
         memberships = memberships(roles, version),
         found = found(database, can_set),
-        creators_grant = creators_grant,
+        grants = grants(version),
         session = Keyword(SESSION),
         roles = Array::of(roles.iter().map(String::as_str)),
         logins = Array::of(logins.iter().map(Login::as_str)),
+    )
+}
+
+/// Whether the admin may grant the power of a cloud's superuser. Before 16, CREATEROLE was enough to
+/// grant any role that is no superuser.
+fn grants(version: u32) -> Sql {
+    let creators_grant = Keyword(if version >= MEMBERSHIP_OPTIONS {
+        "false"
+    } else {
+        "me.rolcreaterole"
+    });
+    sql!(
+        "(
+    SELECT pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') OR me.rolsuper OR {creators_grant}
+    FROM pg_roles r, pg_roles me
+    WHERE r.rolname = 'rds_superuser' AND me.rolname = current_user)",
+        creators_grant = creators_grant,
     )
 }
 
