@@ -69,7 +69,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* Keys of the values that this chart does not know, separated by spaces. */}}
 {{- define "db-controller.unknownKeys" -}}
 {{- $known := list
-  "admissionPolicies" "affinity" "autoscaling" "controllerConfig" "crds" "dashboard" "dbController" "dbproxy"
+  "adminRotation" "admissionPolicies" "affinity" "autoscaling" "controllerConfig" "crds" "dashboard" "dbController" "dbproxy"
   "consumers" "deprecationConversionWebhook" "dsnexec" "env" "extraArgs" "extraEnv" "extraVolumeMounts"
   "extraVolumes" "fullnameOverride" "global" "healthProbe" "ib" "image" "imagePullSecrets"
   "lifecycle" "metrics" "nameOverride" "networkPolicy" "nodeSelector" "pdb" "podAnnotations"
@@ -82,6 +82,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- /* Sections whose keys are all ours; what the original had there besides has no effect. */}}
 {{- $sections := dict
+  "adminRotation" (list "enabled")
   "admissionPolicies" (list "enabled")
   "consumers" (list "enabled")
   "crds" (list "install")
