@@ -85,8 +85,8 @@ pub async fn reconcile(
     let was_ready = is_ready(server.status.as_ref());
     let mut status = status(&server, &seen, now);
     status.usage = used(context, &server);
-    let kept = seen.as_ref().ok().map(|seen| seen.kept.as_ref());
-    report::say(&mut status, &server, kept.flatten(), now);
+    let kept = seen.as_ref().ok().and_then(|seen| seen.kept.as_ref());
+    report::say(&mut status, &server, kept, now);
     if seen.is_ok() {
         let watched = tripwire::look(context, &server, now).await;
         tripwire::report(&mut status, &watched, server.metadata.generation, now);

@@ -80,7 +80,7 @@ pub(super) async fn report(claim: &DatabaseClaim, scope: &Scope, outcome: Result
                     .await;
             }
             for happening in &outcome.happenings {
-                tell(claim, scope, happening).await;
+                happening.tell(claim, &context.events).await;
             }
             if let Some(note) = drifted {
                 context.events.warning(claim, "Drifted", &note).await;
@@ -102,16 +102,6 @@ pub(super) async fn report(claim: &DatabaseClaim, scope: &Scope, outcome: Result
                     .await;
             }
         }
-    }
-}
-
-async fn tell(claim: &DatabaseClaim, scope: &Scope, happening: &Happening) {
-    let (events, note) = (&scope.context.events, happening.note());
-    tracing::info!(reason = happening.reason(), note, "claim changed");
-    if happening.is_warning() {
-        events.warning(claim, happening.reason(), &note).await;
-    } else {
-        events.normal(claim, happening.reason(), &note).await;
     }
 }
 

@@ -54,13 +54,7 @@ pub(super) async fn report(
             write(role_claim, context, &status).await;
             context.hook.reached(Step::Record);
             for happening in &outcome.happenings {
-                let (reason, note) = (happening.reason(), happening.note());
-                tracing::info!(reason, note, "role claim changed");
-                if happening.is_warning() {
-                    events.warning(role_claim, reason, &note).await;
-                } else {
-                    events.normal(role_claim, reason, &note).await;
-                }
+                happening.tell(role_claim, events).await;
             }
             if let Some(note) = drifted {
                 events.warning(role_claim, "Drifted", &note).await;

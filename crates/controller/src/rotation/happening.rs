@@ -5,6 +5,9 @@ use engine::{
     names::{Login, RoleName},
     rotation::Cause,
 };
+use kube::Resource;
+
+use crate::events::Events;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Happening {
@@ -96,6 +99,17 @@ impl Happening {
             | Self::FormerSecretRemoved { .. }
             | Self::Retired { .. }
             | Self::OwnerRenamed { .. } => false,
+        }
+    }
+
+    /// Writes an Event about the object, and a line of the log.
+    pub(crate) async fn tell<K: Resource<DynamicType = ()>>(&self, object: &K, events: &Events) {
+        let (reason, note) = (self.reason(), self.note());
+        tracing::info!(reason, note, "{} changed", K::kind(&()));
+        if self.is_warning() {
+            events.warning(object, reason, &note).await;
+        } else {
+            events.normal(object, reason, &note).await;
         }
     }
 

@@ -160,12 +160,6 @@ pub(super) async fn tell(
         _ => return,
     };
     for happening in &kept.happenings {
-        let (reason, note) = (happening.reason(), happening.note());
-        tracing::info!(reason, note, "the admin's credential changed");
-        if happening.is_warning() {
-            events.warning(server, reason, &note).await;
-        } else {
-            events.normal(server, reason, &note).await;
-        }
+        happening.tell(server, events).await;
     }
 }
